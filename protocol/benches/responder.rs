@@ -1,4 +1,4 @@
-//! Calls through a [`Responder`] in process: one `Bytes` in, the gather list out, no I/O and no copy of a body.
+//! Calls through a [`Responder`] in process: one `Bytes` in, a list of slices out, no I/O and no copy of a body.
 //!
 //! `cargo bench -p vgi-rpc-protocol`. The requests are made here; with `VGI_RPC_BENCH_REQUESTS=DIR` they are read
 //! from `DIR/echo_string.bin` and `DIR/echo_bytes_{1k,1m,64m}.bin` instead, so that another implementation can be
@@ -36,7 +36,7 @@ fn service() -> Service {
     Service::builder("bench0000000").protocol(protocol).build().expect("the service is well-formed")
 }
 
-/// A request as the client machine writes it.
+/// Returns a request as the client machine writes it.
 fn request(method: &str, param: &str, column: ArrayRef) -> Bytes {
     let schema = Arc::new(Schema::new(vec![Field::new(param, column.data_type().clone(), false)]));
     let row = RecordBatch::try_new(schema.clone(), vec![column]).expect("one column of one row");
@@ -67,7 +67,7 @@ fn echo_bytes(len: usize) -> Bytes {
     request("echo_bytes", "data", Arc::new(BinaryArray::from_iter_values([data])))
 }
 
-/// One call from its bytes to its answer's slices.
+/// Answers one call. Returns the length of the answer.
 fn call(responder: &mut Responder, request: &Bytes) -> usize {
     responder.receive(request.clone());
     while let Next::Event(work) = responder.poll_work().expect("a valid request") {

@@ -1,8 +1,8 @@
-//! What a typed call costs over one written by hand, in instructions: `cargo bench -p vgi-rpc-protocol --bench typed`.
+//! The overhead of a typed call over a handwritten one, in instructions: `cargo bench -p vgi-rpc-protocol --bench typed`.
 //!
-//! Counts by valgrind's callgrind, which has to be on PATH, since instructions are the same in every run and times are not.
-//! Each case is run by this same program, some calls and then some more; the difference is what those cost. It fails if a
-//! typed call takes more than its allowance over the one by hand.
+//! Counts with valgrind's callgrind, which must be on PATH, because instruction counts are reproducible and times are not. Runs
+//! each case twice in this program, with different numbers of calls; the difference is the cost of the additional calls. Fails
+//! if a typed call costs more than its allowance over a handwritten one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -66,7 +66,7 @@ static POINTS: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(fields.to_vec()))
 });
 
-/// The state of the stream by hand.
+/// The state of the handwritten stream.
 #[derive(Serialize, Deserialize)]
 struct Points(i64);
 
@@ -107,7 +107,7 @@ fn row(schema: &SchemaRef, columns: Vec<Arc<dyn Array>>) -> RecordBatch {
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).unwrap()
 }
 
-/// Makes calls of a case, typed or by hand.
+/// Makes calls of a case, typed or handwritten.
 fn run(case: &str, typed: bool, calls: usize) {
     let values: Vec<f64> = (0..ROWS).map(|n| n as f64).collect();
     let mut client =
@@ -157,7 +157,7 @@ fn run(case: &str, typed: bool, calls: usize) {
     }
 }
 
-/// The instructions of a call.
+/// Returns the instructions of a call.
 fn instructions(case: &str, typed: bool) -> Option<u64> {
     let total = |calls: usize| {
         let mut counted = Command::new("valgrind");
@@ -180,8 +180,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut within = true;
-    // Rows are values of their own to a typed caller, which arrays by hand never become: some 24 instructions a field, there
-    // and back.
+    // Typed callers convert rows to values, unlike handwritten arrays: some 24 instructions per field, in both directions.
     for (case, allowance) in [("repeat", 2), ("total", 2), ("points", 200)] {
         let (Some(hand), Some(typed)) = (instructions(case, false), instructions(case, true)) else {
             println!("valgrind is not on PATH: nothing is counted");

@@ -1,8 +1,8 @@
-//! Both machines by hand, with no driver: `cargo run -p vgi-rpc-protocol --example embed`.
+//! Both machines without a driver: `cargo run -p vgi-rpc-protocol --example embed`.
 //!
-//! This is what an event loop of your own does with the core. The "network" is two byte buffers; a real loop reads
-//! and writes sockets in their place, and may run each `Work` on a thread pool. The service asks before it admits a call:
-//! the first question is answered right here, the second one by a thread while the loop goes on.
+//! This is what your own event loop does with the core. The "network" is two byte buffers; a real loop reads and writes sockets
+//! instead, and may run each `Work` on a thread pool. The service asks before it admits a call: the loop answers the first
+//! question itself, and a thread answers the second while the loop continues.
 #![allow(
     clippy::disallowed_methods,
     reason = "the core starts no thread, and an example of what uses it does"
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A command to the client's machine leaves bytes in its outbox.
+/// Issues a command to the client's machine. Returns the bytes from its outbox.
 fn request(client: &mut client::Connection, number: i64) -> Result<Bytes, Box<dyn Error>> {
     let params = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![number])) as _)])?;
     let call = Call {
@@ -76,7 +76,7 @@ fn request(client: &mut client::Connection, number: i64) -> Result<Bytes, Box<dy
     Ok(request)
 }
 
-/// What the service asks: whether somebody may call this method. The answer is a `bool`.
+/// The service's question: whether the caller may call this method. The answer is a `bool`.
 struct MayCall(String);
 
 /// Where a question is answered.
@@ -86,7 +86,7 @@ enum Answered {
     ByAThread,
 }
 
-/// The server's machine takes bytes in any pieces; here one at a time.
+/// Passes bytes to the server's machine, here one at a time; pieces may have any size.
 fn answer(server: &mut Responder, request: &Bytes, answered: Answered) -> Result<Bytes, Box<dyn Error>> {
     let (completed, completions) = mpsc::channel();
     for at in 0..request.len() {
@@ -101,7 +101,7 @@ fn answer(server: &mut Responder, request: &Bytes, answered: Answered) -> Result
                     Answered::ByAThread => {
                         let completed = completed.clone();
                         thread::spawn(move || {
-                            // Nothing waits for it if the conversation is over.
+                            // If the conversation has ended, nothing waits for the answer.
                             let _ = completed.send((effect.id, perform(&effect)));
                         });
                     }
@@ -112,7 +112,7 @@ fn answer(server: &mut Responder, request: &Bytes, answered: Answered) -> Result
                     println!("server: byte {} of {} completed the call", at + 1, request.len());
                     server.complete(work.run())?;
                 }
-                // A loop with other connections would serve them meanwhile.
+                // A loop with other connections would serve them here.
                 Next::Waiting => {
                     if let Answered::ByAThread = answered {
                         let (id, completion) = completions.recv()?;
@@ -126,7 +126,7 @@ fn answer(server: &mut Responder, request: &Bytes, answered: Answered) -> Result
     Ok(drain(server.poll_transmit()))
 }
 
-/// Asks the outside world.
+/// Performs the effect outside the core.
 fn perform(effect: &Effect) -> Completion {
     match &effect.request {
         Request::Question(question) => {
@@ -136,7 +136,7 @@ fn perform(effect: &Effect) -> Completion {
     }
 }
 
-/// Takes everything out of an outbox. A socket would be given its slices by `write_vectored` instead.
+/// Drains an outbox. A socket would write its slices with `write_vectored` instead.
 fn drain(outbox: Option<&mut vgi_rpc_protocol::ipc::Outbox>) -> Bytes {
     outbox.map_or(Bytes::new(), |outbox| outbox.copy_to_bytes(outbox.remaining()))
 }

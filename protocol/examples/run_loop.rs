@@ -11,19 +11,19 @@ fn serve(
     mut input: impl Read,
     mut output: impl Write,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    // Start-up work of the protocols, once for each process.
+    // Start-up work of the protocols, once per process.
     service.start(TransportKind::Pipe)?;
     let peer = Peer::new(TransportKind::Pipe, service.server_id().clone());
-    // A driver takes the seed from the system's entropy.
+    // A driver takes the seed from the system's entropy source.
     let mut responder = Responder::new(service, peer, Limits::default(), IdSource::seeded(7));
     loop {
-        // 1. What comes next? A handler's invocation may run here, or on a thread of your own.
+        // 1. Poll for work. A handler's invocation may run here, or on your own thread.
         let next = responder.poll_work();
         if let Ok(Next::Event(work)) = next {
             responder.complete(work.run())?;
             continue;
         }
-        // 2. Send what waits, gathered from headers and the arrays' own memory. After an error too: it tells the peer.
+        // 2. Send pending output, gathered from headers and the arrays' own memory. Also after an error: it informs the peer.
         while let Some(outbox) = responder.poll_transmit() {
             let mut slices = [IoSlice::new(&[]); 16];
             let count = outbox.chunks_vectored(&mut slices);
@@ -33,7 +33,7 @@ fn serve(
             }
         }
         output.flush()?;
-        // 3. Read on, straight into the machine's memory; or stop.
+        // 3. Read more, directly into the machine's memory; or stop.
         match next? {
             Next::NeedInput => match input.read(responder.read_buf())? {
                 0 => responder.receive_eof(),

@@ -1,4 +1,4 @@
-//! How much memory is taken, and how often: for a small call, and for bytes that only claim to be many.
+//! How much memory is allocated, and how often: for a small call, and for bytes that only claim to be large.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
@@ -30,15 +30,15 @@ use vgi_rpc_protocol::{IdSource, Limits, Next};
 
 /// Allocations of one `echo_string` call through a responder that has answered such calls before.
 const ALLOCATIONS_OF_A_SMALL_CALL: u64 = 8;
-/// As [`ALLOCATIONS_OF_A_SMALL_CALL`], through an endpoint.
+/// Like [`ALLOCATIONS_OF_A_SMALL_CALL`], through an endpoint.
 #[cfg(feature = "http")]
 const ALLOCATIONS_OF_A_SMALL_HTTP_CALL: u64 = 22;
-/// Allocations of one turn of a producer that emits one number, on a stream that is open.
+/// Allocations of one turn of a producer that emits one number, on an open stream.
 const ALLOCATIONS_OF_A_SMALL_TURN: u64 = 6;
 
 const MIB: u64 = 1 << 20;
 
-/// The service and the request of the benchmark.
+/// Returns the service and the request of the benchmark.
 fn echo_string() -> (Responder, Bytes) {
     let method = Method::new("echo_string").param("value", DataType::Utf8).returns(DataType::Utf8);
     let protocol = Protocol::new("ConformanceService")
@@ -62,7 +62,7 @@ fn echo_string() -> (Responder, Bytes) {
     (Responder::new(service, peer, Limits::default(), IdSource::seeded(1)), request)
 }
 
-/// One request in, one answer out and sent.
+/// Answers one request. Returns the length of the answer.
 fn answer(server: &mut Responder, request: &Bytes) -> usize {
     server.receive(request.clone());
     let mut sent = 0;
@@ -76,14 +76,14 @@ fn answer(server: &mut Responder, request: &Bytes) -> usize {
     sent
 }
 
-/// What a call takes once the machine is warm: the same every time.
+/// Returns the allocations of a call once the machine is warm: the same each time.
 fn steady(mut call: impl FnMut()) -> AllocationInfo {
     for _ in 0..10 {
         call();
     }
     let first = measure(&mut call);
     for _ in 0..10 {
-        assert_eq!(measure(&mut call).count_total, first.count_total, "a warm machine has no moods");
+        assert_eq!(measure(&mut call).count_total, first.count_total, "a warm machine allocates the same");
     }
     first
 }
@@ -178,7 +178,7 @@ fn numbers() -> Bytes {
     EncodedSchema::new(schema([("value", DataType::Int64)])).unwrap().message().clone()
 }
 
-/// A stream whose one batch claims a body of this length, none of which has come.
+/// Returns a stream whose one batch claims a body of this length, of which no byte follows.
 fn claim(len: i64) -> Bytes {
     let batch = Header::with_body(len).batch(len / 8, &[(len / 8, 0)], &[(0, 0), (0, len)]);
     [&numbers()[..], &batch].concat().into()
@@ -229,9 +229,9 @@ fn memory_follows_what_has_come_of_a_claimed_body() {
             come += lent;
         }
     });
-    // While memory grows, the old is held beside the new.
+    // While a buffer grows, the old and the new one both exist.
     let most = 6 * (come as u64) + MIB;
-    assert!(taken.bytes_max < most, "{} bytes for {come} that came", taken.bytes_max);
+    assert!(taken.bytes_max < most, "{} bytes for {come} received", taken.bytes_max);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn a_claimed_uncompressed_length_takes_no_memory_that_the_bytes_cannot_fill() {
     const TRUTH: [u8; 8] = 1300_i64.to_le_bytes();
     for &codec in COMPRESSIONS {
         let mut bytes = compressed(codec).to_vec();
-        // The last offset, which comes first, looks the same.
+        // The last offset, which occurs first, has the same bytes.
         let at = bytes.windows(8).rposition(|window| window == TRUTH).expect("the length of the values");
         bytes[at..at + 8].copy_from_slice(&(3_i64 << 30).to_le_bytes());
         let bytes = Bytes::from(bytes);
@@ -299,7 +299,7 @@ fn a_claimed_uncompressed_length_takes_no_memory_that_the_bytes_cannot_fill() {
 
 #[test]
 fn shared_parts_of_a_header_do_not_multiply() {
-    // Many fields, each with metadata of its own as most writers write it: what is read is about what came.
+    // Many fields, each with its own metadata, as most writers encode it: the decoded size is about the received size.
     let metadata = |n: usize| HashMap::from([(format!("key {n}"), "v".repeat(1000))]);
     let field = |n: usize| {
         arrow_schema::Field::new(format!("field {n}"), DataType::Int64, true).with_metadata(metadata(n))
@@ -314,7 +314,7 @@ fn shared_parts_of_a_header_do_not_multiply() {
     assert!(taken.bytes_max < 6 * bytes.len() as u64, "{} bytes of {}", taken.bytes_max, bytes.len());
 }
 
-/// Rows whose columns take no bytes are claims as well.
+/// Rows whose columns have no bytes are only claims as well.
 #[test]
 fn claimed_rows_take_no_memory() {
     let rows = i64::from(i32::MAX);

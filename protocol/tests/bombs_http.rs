@@ -1,8 +1,8 @@
-//! Small HTTP requests that would be large, and large ones that say little: each is refused, or takes no more memory
-//! than the limits say.
+//! Small HTTP requests that would become large, and large ones with little content: each is refused, or takes no more memory
+//! than the limits allow.
 //!
-//! Memory is what Rust code allocates. What the zstd library takes for itself it takes elsewhere: at most a window of
-//! 8 MiB, beyond which frames are refused (RFC 9659).
+//! Only allocations of Rust code are measured. The zstd library allocates separately: at most a window of 8 MiB; frames with a
+//! larger one are refused (RFC 9659).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "common/mod.rs"]
@@ -29,7 +29,7 @@ use vgi_rpc_protocol::wire::keys;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-/// The most bytes of a request's body, coded or not.
+/// Maximum size of a request's body, coded or not.
 const LIMIT: u64 = 4 * MIB;
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 
@@ -47,7 +47,7 @@ fn endpoint() -> Arc<Endpoint> {
         .cors(Cors::new(Origins::Any))
         .sticky(Sticky::default());
     let endpoint = endpoint.build().unwrap();
-    // What an endpoint and a thread make once is not a request's.
+    // One-time allocations of an endpoint and a thread do not count for a request.
     send(&endpoint, post("echo", body("echo", &Metadata::new())));
     for &coding in Coding::ALL {
         send(&endpoint, coded(coding, Codecs::default().encode(coding, &[vec![0; 2000].into()]).unwrap()));
@@ -75,7 +75,7 @@ fn coded(coding: Coding, body: impl Into<Bytes>) -> Request<Bytes> {
     request
 }
 
-/// The status of the answer to a request, and the most bytes that it took at once.
+/// Sends a request. Returns the status of the response and the peak memory.
 fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> (u16, u64) {
     let mut status = 0;
     let taken = allocation_counter::measure(|| {
@@ -98,12 +98,12 @@ fn a_body_that_unfolds_beyond_the_limit_is_refused_within_it() {
         let what = format!("16 MiB in {} KiB of {coding}", bomb.len() / 1024);
         let (status, taken) = send(&endpoint, coded(coding, bomb));
         assert_eq!(status, 413);
-        // While memory grows, old and new are both there.
+        // While memory grows, old and new both exist.
         assert_below(&what, taken, 2 * LIMIT + 128 * KIB);
     }
 }
 
-/// A frame that says how much is in it is refused by what it says.
+/// A frame that states its content's size is refused because of it.
 #[cfg(feature = "zstd")]
 #[test]
 fn a_frame_that_claims_more_than_the_limit_takes_nothing() {
@@ -113,7 +113,7 @@ fn a_frame_that_claims_more_than_the_limit_takes_nothing() {
     assert_below("a claim of 2^60 bytes", taken, 64 * KIB);
 }
 
-/// A claim within the limit is not believed far beyond what came.
+/// A claim within the limit is not trusted far beyond the received bytes.
 #[cfg(feature = "zstd")]
 #[test]
 fn a_frame_that_claims_much_and_holds_nothing_takes_little() {
@@ -134,12 +134,12 @@ fn a_member_that_claims_much_and_holds_little_takes_little() {
     assert_below("a claim of 4 GiB in a member of 2,000 bytes", taken, MIB + 128 * KIB);
 }
 
-/// A window is memory that the decoder holds, however little comes out of it.
+/// The decoder allocates the window, however small the output.
 #[cfg(feature = "zstd")]
 #[test]
 fn a_frame_with_a_large_window_is_refused() {
     use vgi_rpc_protocol::http::coding::DecodeError;
-    // Window descriptors of 16 MiB and of the largest there is.
+    // Window descriptors of 16 MiB and of the maximum.
     for descriptor in [0x70, 0xff] {
         let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, descriptor, 3 | 0x40, 0, 0, 9];
         let decoded = Codecs::default().decode(Coding::Zstd, &frame, LIMIT);
@@ -152,19 +152,19 @@ fn a_frame_with_a_large_window_is_refused() {
 fn codings_are_undone_once() {
     let endpoint = endpoint();
     for &coding in Coding::ALL {
-        // Zeros shrink so far that the outer coding needs more of them to be worth it.
+        // Zeros shrink so much that more of them are needed for the outer coding to pay off.
         let len = if coding == Coding::Gzip { 16 << 20 } else { 64 << 20 };
         let inner = Codecs::default().encode(coding, &[zeros(len)]).unwrap();
         let outer = Codecs::default().encode(coding, &[inner.clone().into()]).unwrap();
         let (status, taken) = send(&endpoint, coded(coding, outer.clone()));
-        assert_eq!(status, 400, "what comes out is no Arrow stream");
+        assert_eq!(status, 400, "the decoded body is not an Arrow stream");
         assert_below("a bomb in a bomb", taken, 8 * inner.len() as u64 + 64 * KIB);
 
         let both = format!("{coding}, {coding}");
         let mut request = coded(coding, outer);
         request.headers_mut().insert("content-encoding", both.parse().unwrap());
         assert_eq!(send(&endpoint, request).0, 415);
-        // One behind the other, which some decoders read as one.
+        // Two in a row, which some decoders read as one.
         let (status, taken) = send(&endpoint, coded(coding, inner.repeat(2)));
         assert!([400, 413].contains(&status), "{status}");
         assert_below("a bomb behind a bomb", taken, 2 * LIMIT + 128 * KIB);
@@ -177,7 +177,7 @@ fn a_body_at_the_limit_takes_about_the_limit() {
     for &coding in Coding::ALL {
         let body = Codecs::default().encode(coding, &[zeros(LIMIT as usize)]).unwrap();
         let (status, taken) = send(&endpoint, coded(coding, body));
-        assert_eq!(status, 400, "zeros are no Arrow stream");
+        assert_eq!(status, 400, "zeros are not an Arrow stream");
         assert_below("4 MiB of zeros", taken, 2 * LIMIT + 128 * KIB);
     }
 }
@@ -215,13 +215,13 @@ fn many_and_long_fields_are_not_multiplied() {
             let sent = (count * value.len()) as u64;
             let (status, taken) = send(&endpoint, request);
             assert!([200, 400, 401, 413, 415].contains(&status), "{name}: {status}");
-            // The head itself is copied once here, which is a part of what is measured.
+            // The head is copied once here, which is included in the measurement.
             assert_below(&format!("{count} fields {name}"), taken, 3 * sent + 64 * KIB);
         }
     }
 }
 
-/// A preflight repeats what a page asks for; it does so once.
+/// A preflight response repeats the requested headers, but only once.
 #[test]
 fn a_preflight_is_not_multiplied() {
     let mut request = Request::options(format!("/vgi/{MAIN}/echo")).body(Bytes::new()).unwrap();
@@ -275,11 +275,11 @@ fn a_forged_token_takes_what_its_text_does() {
     assert_below("a forged token of 8 MiB", taken, 8 * MIB);
 }
 
-/// The worst token that this server mints itself opens to its limit, and no worse one is minted.
+/// The largest token that this server mints opens to its limit; no larger one is minted.
 #[test]
 fn a_token_unfolds_to_its_limit() {
     let (keys, binding) = (ring(), Binding::stream(&Identity::anonymous(), "p", "m"));
-    // The state follows a time and an id.
+    // A time and an id precede the state.
     let cursor = |len: usize| Cursor { created_at: 1, call_id: [0; 16], state: zeros(len) };
     let most = MAX_CONTENTS_BYTES - 24;
     let token = cursor(most).seal(&keys, &binding, [0; NONCE_BYTES]).unwrap();
@@ -291,7 +291,7 @@ fn a_token_unfolds_to_its_limit() {
     assert!(matches!(refused, Err(SealError::TooLarge { .. })));
 }
 
-/// Tokens in a request, of the length that the limits of metadata and bodies let through.
+/// Tokens in a request, as long as the limits of metadata and bodies allow.
 #[test]
 fn a_request_with_long_tokens_is_refused_within_its_length() {
     let endpoint = endpoint();
@@ -318,7 +318,7 @@ fn many_empty_frames_or_members_take_no_context_each() {
         (Coding::Gzip, empty_gzip),
     ];
     for (coding, empty) in cases {
-        // Hundreds of thousands: a cost that grew with their square would not end within the hour.
+        // Hundreds of thousands: at quadratic cost this would take more than an hour.
         let many = empty.repeat((4 * MIB) as usize / empty.len());
         let codecs = Codecs::default();
         let taken = allocation_counter::measure(|| {

@@ -1,5 +1,5 @@
-//! The time of a call is linear in its columns: eight times the columns take about eight times the time, and would take
-//! 64 times if each name were compared with each.
+//! The time of a call is linear in its columns: eight times the columns take about eight times the time. Comparing each name
+//! with each would take 64 times.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "time is measured here")]
 
@@ -23,7 +23,7 @@ use vgi_rpc_protocol::service::{
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Limits};
 
-/// Columns of the smaller call: enough for names to outweigh what every call takes.
+/// Columns of the smaller call: enough for names to outweigh the fixed cost of a call.
 const FEW: usize = 3000;
 const TIMES: usize = 8;
 
@@ -37,14 +37,14 @@ fn batch(schema: SchemaRef) -> RecordBatch {
     RecordBatch::try_new(schema, columns).unwrap()
 }
 
-/// A batch of one column: a struct of these fields.
+/// Returns a batch of one column: a struct of these fields.
 fn parent(fields: &Fields) -> RecordBatch {
     let children = batch(Arc::new(Schema::new(fields.clone())));
     let column: ArrayRef = Arc::new(StructArray::from(children));
     RecordBatch::try_from_iter_with_nullable([("parent", column, false)]).unwrap()
 }
 
-/// Emits its input as it is.
+/// Emits its input unchanged.
 #[derive(Serialize, Deserialize)]
 struct Copied {}
 
@@ -54,13 +54,13 @@ impl Exchange for Copied {
     }
 }
 
-/// The call of the one method.
+/// Returns a command that calls the one method.
 fn open(kind: CallKind, row: RecordBatch) -> Command {
     let (protocol, method) = ("test.Columns.v1", "call".into());
     Command::Call { protocol, method, version: None, id: None, kind, row, metadata: Metadata::new() }
 }
 
-/// The time that a server takes for a call, and the last thing that the client hears of it.
+/// Returns the server's time for a call, and the client's last event.
 fn call(
     method: MethodSpec,
     kind: CallKind,
@@ -89,8 +89,8 @@ fn call(
     (taken, lines(&told).into_iter().next().unwrap_or_default().chars().take(40).collect())
 }
 
-/// Compares the best times of a call with few and with many columns, in more rounds if a busy machine slows one of them.
-/// It must be answered with what is expected.
+/// Compares the best times of a call with few and with many columns, in more rounds if other processes disturb one of them. The
+/// answer must be the expected one.
 #[track_caller]
 fn assert_linear(expected: &str, run: impl Fn(usize) -> (Duration, String)) {
     let time = |columns| {
@@ -111,7 +111,7 @@ fn assert_linear(expected: &str, run: impl Fn(usize) -> (Duration, String)) {
 
 const STREAM: CallKind = CallKind::Stream { header: false };
 
-/// An exchange whose input and output have these schemas.
+/// Returns an exchange whose input and output have these schemas.
 fn exchange(input: SchemaRef, output: SchemaRef) -> MethodSpec {
     Method::new("call").input(input).output(output).exchange(|_, _| Ok(Stream::new(Copied {})))
 }

@@ -1,4 +1,4 @@
-//! What errors print: each cause once, and a peer's text in one line.
+//! How errors print: each cause once, and a peer's text in one line.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use arrow_schema::{ArrowError, DataType};
@@ -12,11 +12,11 @@ use vgi_rpc_protocol::reflection::{self, HashError, UnknownType};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, ConnectionError, Limits, Next};
 
-/// What would happen to a terminal.
+/// Text that would control a terminal.
 const HOSTILE: &str = "a\u{1b}[2Jb\r\nc\u{202e}d";
 const SHOWN: &str = "a\\u{1b}[2Jb\\r\\nc\\u{202e}d";
 
-/// Checks that no error of the chain says what one before it has said, and returns the chain as one text.
+/// Checks that no error of the chain repeats an earlier one. Returns the chain as one text.
 #[track_caller]
 fn says_each_thing_once(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -34,7 +34,7 @@ fn over_budget() -> OverBudget {
     OverBudget { wanted: 3, used: 2, limit: 1 }
 }
 
-/// An error of Arrow with a cause of its own.
+/// Returns an Arrow error with a cause.
 fn arrow() -> ArrowError {
     ArrowError::ExternalError(Box::new(ArrowError::ComputeError("the cause".into())))
 }
@@ -79,7 +79,7 @@ fn an_error_and_its_sources_say_each_thing_once() {
     }
 }
 
-/// An answer that fails with the hostile text.
+/// Returns an error answer with the hostile text.
 fn answer() -> RpcError {
     use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
     use vgi_rpc_protocol::server::{self, Config, InputStream};
@@ -136,7 +136,7 @@ fn a_peers_text_does_not_reach_a_terminal_as_it_is() {
         }
         assert!(shown.contains(SHOWN), "{shown}");
     }
-    // A program still gets the text as it was sent.
+    // The program still gets the original text.
     assert!(answer().message().contains(HOSTILE));
     assert_eq!(answer().error_type(), HOSTILE);
 }

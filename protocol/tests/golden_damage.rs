@@ -1,8 +1,8 @@
-//! Damage to what the Python reference said (tests/golden): whatever is cut off or flipped, a machine comes to an end
-//! with typed errors or valid events, in bounded memory and work, and a connection that says it is free is free.
+//! Damage to the Python reference's conversations (tests/golden): after any truncation or bit flip, a machine finishes with
+//! typed errors or valid events, in bounded memory and time, and a connection that reports itself idle is usable.
 //!
-//! There are 1.7 million bits. A run takes every eleventh, and all with `VGI_RPC_DAMAGE=full`: three minutes of processor time, or
-//! ten seconds of a release build's.
+//! There are 1.7 million bits. A run flips every eleventh, or all with `VGI_RPC_DAMAGE=full`: three minutes of processor time,
+//! or ten seconds in a release build.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,10 +30,10 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Item, Metadata};
 use vgi_rpc_protocol::server;
 use vgi_rpc_protocol::{Limits, Next};
 
-/// Most bytes that a machine may hold at once for one of these conversations, none of which has 6,000 bytes. A
-/// decoder of an LZ4 frame takes 8 MiB by itself, and a flipped bit can ask for one.
+/// Maximum bytes that a machine may allocate for one of these conversations, each shorter than 6,000 bytes. An LZ4 frame
+/// decoder alone takes 8 MiB, and a flipped bit can require one.
 const MOST_MEMORY: u64 = 12 << 20;
-/// Of all flips, a run takes one in so many. It takes all truncations.
+/// A run uses one of this many flips, and all truncations.
 const FLIPS: usize = 11;
 
 /// One conversation of the reference.
@@ -53,18 +53,18 @@ static CAPTURED: LazyLock<Vec<Captured>> = LazyLock::new(|| {
         let streams = items_of(&response, &Limits::default()).unwrap();
         let streams = streams.iter().filter(|item| matches!(item, Item::EndOfStream)).count();
         let kind = match entry["kind"].as_str().unwrap() {
-            // A stream call is answered with one stream, after another if there is a header.
+            // The answer to a stream call is one stream, after another if there is a header.
             "producer" | "exchange" => CallKind::Stream { header: streams > 1 },
             _ => CallKind::Unary,
         };
         Captured { name: name.clone(), kind, request, response }
     });
     let captured: Vec<_> = captured.collect();
-    assert!(captured.len() > 120, "the capture is there: {}", captured.len());
+    assert!(captured.len() > 120, "the capture is complete: {}", captured.len());
     captured
 });
 
-/// What is done to the bytes.
+/// The damage to the bytes.
 #[derive(Clone, Copy, Debug)]
 enum Damage {
     Truncate(usize),
@@ -88,14 +88,14 @@ fn truncations(len: usize) -> impl Iterator<Item = Damage> {
     (0..len).map(Damage::Truncate)
 }
 
-/// Every so many flips. The step has no factor in common with eight, so that all bits take their turn.
+/// Returns every n-th flip. The step is coprime to eight, so that all bits of a byte are used.
 fn flips(len: usize) -> impl Iterator<Item = Damage> {
     let all = std::env::var("VGI_RPC_DAMAGE").is_ok_and(|value| value == "full");
     let flip = |index: usize| Damage::Flip { at: index / 8, bit: index % 8 };
     (0..len * 8).step_by(if all { 1 } else { FLIPS }).map(flip)
 }
 
-/// Damages one side of each conversation and has a machine bear it.
+/// Damages one side of each conversation and checks that a machine handles it.
 fn assert_borne<D: Iterator<Item = Damage>>(
     side: fn(&Captured) -> &Bytes,
     damages: fn(usize) -> D,
@@ -109,7 +109,7 @@ fn assert_borne<D: Iterator<Item = Damage>>(
             let damaged = damage.apply(bytes);
             let mut outcome = None;
             let taken = measure(|| {
-                // What the machine was in the middle of is dropped with it.
+                // Pending data of the machine is dropped with it.
                 outcome = catch_unwind(AssertUnwindSafe(|| bear(captured, damaged))).ok();
             });
             let name = &captured.name;
@@ -125,13 +125,13 @@ fn assert_borne<D: Iterator<Item = Damage>>(
     assert!(failed > 0 && refused + unharmed > 0);
 }
 
-/// How a machine bore it.
+/// How a machine handled the damage.
 enum Outcome {
-    /// A typed error for a call, and the connection went on.
+    /// A typed error for a call; the connection remained usable.
     Refused,
     /// A typed error for the connection.
     Failed,
-    /// Nothing that this layer looks at was hit.
+    /// Only data that this layer does not check was hit.
     Unharmed,
 }
 
@@ -141,7 +141,7 @@ fn assert_valid(batch: &RecordBatch) {
     }
 }
 
-/// A server that answers everything in the simplest way; the most that it may be asked to do follows from the bytes.
+/// Runs a server that answers everything in the simplest way; the bytes limit the number of events.
 fn bear_as_server(captured: &Captured, damaged: Bytes) -> Outcome {
     let mut connection = server::Connection::new(config(Limits::default()));
     let len = damaged.len();
@@ -174,7 +174,7 @@ fn bear_as_server(captured: &Captured, damaged: Bytes) -> Outcome {
     outcome
 }
 
-/// Answers what waits, and says what the connection waits for then and whether anything was refused.
+/// Answers pending events. Returns what the connection then waits for, and whether anything was refused.
 fn answer(connection: &mut server::Connection, kind: CallKind, most: usize) -> (Rest, bool) {
     let (empty, mut refused) = (EncodedSchema::empty(), false);
     let nothing = RecordBatch::new_empty(empty.schema().clone());
@@ -202,7 +202,7 @@ fn answer(connection: &mut server::Connection, kind: CallKind, most: usize) -> (
             }
         }
     }
-    panic!("there is no end to it");
+    panic!("it does not end");
 }
 
 static GOOD_REQUEST: LazyLock<Bytes> = LazyLock::new(|| {
@@ -212,8 +212,8 @@ static GOOD_REQUEST: LazyLock<Bytes> = LazyLock::new(|| {
     outbox.copy_to_bytes(outbox.len())
 });
 
-/// A client that has made a call of the conversation's kind. If the call ends and nothing is left over, the next one
-/// can be made.
+/// Runs a client that has made a call of the conversation's kind. If the call ends and nothing is left over, the client can
+/// make the next one.
 fn bear_as_client(captured: &Captured, damaged: Bytes) -> Outcome {
     let mut client = client::Connection::new(Limits::default());
     let no_columns = RecordBatch::new_empty(EncodedSchema::empty().schema().clone());
@@ -239,7 +239,7 @@ fn bear_as_client(captured: &Captured, damaged: Bytes) -> Outcome {
                 issue(&mut client).unwrap();
                 return if failed == 1 { Outcome::Refused } else { Outcome::Unharmed };
             }
-            // A call that was cut short ends with its connection, unless all of its result or error came.
+            // A truncated call ends with its connection, unless its complete result or error was received.
             Err(Rest::NeedInput | Rest::NeedCommand) => {
                 client.receive_eof();
                 let whole = failed == 1 || outputs == 1 && captured.kind == CallKind::Unary;
@@ -254,7 +254,7 @@ fn bear_as_client(captured: &Captured, damaged: Bytes) -> Outcome {
             }
             Err(other) => panic!("{other:?}"),
         };
-        assert_eq!(finished, 0, "nothing is told of a call that is over");
+        assert_eq!(finished, 0, "no event follows the end of a call");
         match event {
             client::Event::Output(batch, _) => {
                 assert_valid(&batch);
@@ -269,7 +269,7 @@ fn bear_as_client(captured: &Captured, damaged: Bytes) -> Outcome {
             client::Event::Finished => finished += 1,
         }
     }
-    panic!("there is no end to it");
+    panic!("it does not end");
 }
 
 #[test]

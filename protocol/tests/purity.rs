@@ -1,4 +1,4 @@
-//! The core depends on nothing that reaches outside. (That its sources do not either is tested in `tests/layers`.)
+//! The core depends on no crate that accesses the outside world. (`tests/layers` checks its sources.)
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +14,7 @@ use std::process::Command;
 
 const CRATE: &str = "vgi-rpc-protocol";
 
-/// What `cargo tree` prints for these arguments.
+/// Returns the output of `cargo tree` with these arguments.
 fn cargo_tree(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--edges", "normal"])
@@ -26,7 +26,7 @@ fn cargo_tree(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Names and versions of all that the crate depends on, with these arguments about features.
+/// Returns the names and versions of all dependencies of the crate, with these feature arguments.
 fn dependencies(features: &[&str]) -> Vec<(String, String)> {
     let tree = cargo_tree(&[&["--package", CRATE, "--prefix", "none"], features].concat());
     let package = |line: &str| {
@@ -66,10 +66,10 @@ fn no_dependency_reaches_outside() {
     }
 }
 
-/// Of the dependencies of features, those that others bring anyway: Arrow does the one, `url` the other.
+/// Optional dependencies that other crates always pull in: Arrow the one, `url` the other.
 const ALWAYS_THERE: [&str; 2] = ["base64", "percent-encoding"];
 
-/// What each feature brings, and nothing else does.
+/// The dependencies that only this feature adds.
 const OF_FEATURES: [(&str, &[&str]); 6] = [
     ("anyhow", &["anyhow"]),
     ("http", &["chacha20poly1305", "hmac", "http", "subtle", "zeroize"]),
@@ -79,7 +79,7 @@ const OF_FEATURES: [(&str, &[&str]); 6] = [
     ("zstd", &["zstd", "zstd-safe", "zstd-sys"]),
 ];
 
-/// What the feature `jwt` brings beside what `http` does, which it takes along.
+/// The dependency that the feature `jwt` adds to those of `http`, which it enables.
 const OF_JWT: &str = "ring";
 
 #[test]
@@ -100,7 +100,7 @@ fn each_feature_brings_its_own_dependencies_alone() {
     assert!(has(&["jwt"], OF_JWT) && !has(&OF_FEATURES.map(|(feature, _)| feature), OF_JWT));
 }
 
-/// The manifest's optional dependencies are those that the test above looks for.
+/// Checks that the test above covers the manifest's optional dependencies.
 #[test]
 fn the_dependencies_of_features_are_known() {
     let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
@@ -113,7 +113,7 @@ fn the_dependencies_of_features_are_known() {
     }
 }
 
-/// The paths from a package, at depth 0, to each root of an inverted tree printed with depths.
+/// Returns the paths from a package, at depth 0, to each root of an inverted tree printed with depths.
 fn paths(tree: &str) -> Vec<Vec<String>> {
     let (mut path, mut paths): (Vec<String>, Vec<Vec<String>>) = (Vec::new(), Vec::new());
     for line in tree.lines().filter(|line| !line.is_empty()) {
@@ -130,7 +130,7 @@ fn paths(tree: &str) -> Vec<Vec<String>> {
     paths
 }
 
-/// `ring` has a source of randomness, which the core does not name (see `clippy.toml`): to verify signatures takes none.
+/// `ring` has a source of randomness, which the core does not use (see `clippy.toml`): verifying signatures needs none.
 #[test]
 fn randomness_comes_only_with_arrows_hash_tables_and_signatures() {
     let versions = dependencies(&["--all-features"]).into_iter().filter(|(name, _)| name == "getrandom");

@@ -18,7 +18,7 @@ use vgi_rpc_protocol::service::{
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Limits, Next, access_log, client};
 
-/// The records of a script, which takes a second from one command to the next.
+/// Returns the records of a script, with a second between commands.
 fn records(script: Vec<Command>) -> Vec<CallRecord> {
     let mut pair = Pair::default();
     pair.server.record_calls();
@@ -33,7 +33,7 @@ fn records(script: Vec<Command>) -> Vec<CallRecord> {
 
 fn only(script: Vec<Command>) -> CallRecord {
     let mut records = records(script);
-    assert_eq!(records.len(), 1, "one record for one call: {records:?}");
+    assert_eq!(records.len(), 1, "one record per call: {records:?}");
     records.remove(0)
 }
 
@@ -84,7 +84,7 @@ fn failures_are_recorded_wherever_they_happen() {
         let record = only(script);
         assert_eq!(record.error.unwrap().error_type(), error_type, "{}", record.method);
     }
-    // The server's own methods are calls.
+    // The server's own methods are recorded as calls.
     let own = common::scenarios::request(
         vgi_rpc_protocol::client::CallKind::Unary,
         no_columns(1),
@@ -92,7 +92,7 @@ fn failures_are_recorded_wherever_they_happen() {
     );
     let record = only(vec![own]);
     assert_eq!((record.method.as_str(), record.protocol.as_str()), ("__transport_options__", "test.Main.v1"));
-    // What was not resolved to a method is no call.
+    // A request without a known method is not a call.
     assert_eq!(records(vec![unary("no_such_method", no_columns(1))]).len(), 0);
 }
 
@@ -146,7 +146,7 @@ fn a_line_has_what_the_specification_requires() {
     assert!(line.get("error_code").is_none() && line.get("stream_id").is_none());
 }
 
-/// A record of a call by somebody with claims, and with what else a record may have.
+/// Returns a record of a call by a caller with claims, and with optional fields set.
 fn with_claims(long: usize) -> CallRecord {
     let mut record = only(vec![echo("x")]);
     let auth = vgi_rpc_protocol::service::AuthContext::new("jwt", "ada")
@@ -185,7 +185,7 @@ fn claims_go_first_when_a_record_is_too_large() {
     let line = written(&format.max_record_bytes(10), &record).unwrap();
     assert_eq!(line["truncated"], "record_too_large");
     assert!(line.get("claims").is_none() && line.get("request_fields").is_none(), "{line}");
-    // What is escaped takes room too.
+    // Escaped text counts at its full length.
     let record = with_claims(0);
     let mut odd = record.clone();
     let auth = record.peer.auth.clone().with_claim("scope", "\u{202e}".repeat(400));
@@ -248,7 +248,7 @@ fn evidence_of_a_peer_is_named_as_the_reference_names_it() {
     assert!(line.get("peer_identity_sources").is_none());
 }
 
-/// Counts what it is told, and panics as well.
+/// Records its hooks, and panics in them.
 #[derive(Clone, Default)]
 struct Listener(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! However bytes are cut, the machines say the same and send the same.
+//! However bytes are cut, the machines report the same events and send the same bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
@@ -20,7 +20,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Item, Metadata, Outbox, Reader};
 use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::{Limits, Next, server};
 
-/// A conversation, and what each machine made of it when its bytes came whole.
+/// A conversation, and each machine's results when its bytes came whole.
 struct Recorded {
     name: &'static str,
     conversation: Conversation,
@@ -48,13 +48,13 @@ impl Recorded {
     fn assert_same(&self, feed: &Feed, step: usize) {
         let Self { name, conversation, client, responder, bare } = self;
         let replayed = ClientSide::replay(conversation, &mut feed.clone(), step);
-        assert_eq!(replayed.told, client.told, "the client of {name} is told the same");
+        assert_eq!(replayed.told, client.told, "the client of {name} reports the same events");
         assert!(replayed.sent == client.sent, "the client of {name} sends the same");
         let (sent, rest) = replay_responder(&conversation.request, &mut feed.clone(), step);
         assert!(sent == responder.0, "the responder of {name} sends the same");
         assert_eq!(rest, responder.1, "the responder of {name}");
         let (seen, sent, rest) = Bare::replay(&conversation.request, &mut feed.clone(), step);
-        assert_eq!(seen, bare.0, "the connection of {name} sees the same");
+        assert_eq!(seen, bare.0, "the connection of {name} reports the same events");
         assert!(sent == bare.1, "the connection of {name} sends the same");
         assert_eq!(rest, bare.2, "the connection of {name}");
     }
@@ -116,7 +116,7 @@ proptest! {
     }
 }
 
-/// Rows enough for bodies that are read in place, grow while they are, and are shared on their way out.
+/// Returns enough rows for bodies that are read in place, grow while they are read, and are shared when sent.
 fn large() -> &'static (Bytes, Vec<Item>) {
     static LARGE: LazyLock<(Bytes, Vec<Item>)> = LazyLock::new(|| {
         let numbers = arrow_array::Int64Array::from_iter_values(0..200_000);
@@ -176,7 +176,7 @@ proptest! {
         assert_same_items(&items, expected);
     }
 
-    /// A reader that passes over the stream finds its end in the same place, whatever has been read of it.
+    /// A reader that skips the stream finds its end in the same place, however much it has read.
     #[test]
     fn a_stream_may_be_passed_over_from_any_place(
         sizes in prop::collection::vec((1..400_000_usize, any::<bool>(), any::<bool>()), 1..8),
@@ -201,10 +201,10 @@ proptest! {
             }
         });
         assert!(reader.is_at_boundary());
-        assert_eq!((ends, after.len()), (2, 5), "the second stream is read whole");
+        assert_eq!((ends, after.len()), (2, 5), "the second stream is read completely");
     }
 
-    /// Writing, taking segments out, or both in turn.
+    /// Output leaves by writing, by taking segments, or both in turn.
     #[test]
     fn output_may_leave_in_any_way(
         ways in prop::collection::vec(prop_oneof![Just(None), (1..3000_usize).prop_map(Some)], 1..10),
@@ -220,7 +220,7 @@ proptest! {
         let mut ways = ways.iter().cycle();
         while let Some(outbox) = server.poll_transmit() {
             let before = outbox.len();
-            assert!(!outbox.chunk().is_empty(), "what is not empty has a first chunk");
+            assert!(!outbox.chunk().is_empty(), "an outbox that is not empty has a first chunk");
             match ways.next().unwrap() {
                 Some(count) => {
                     let count = outbox.chunk().len().min(*count);
@@ -240,7 +240,7 @@ proptest! {
     }
 }
 
-/// Gives a machine all of `bytes` but the last, which must not be enough, and then the last, which must.
+/// Passes all of `bytes` but the last to a machine, which must not be enough, and then the last, which must.
 fn delivered_at_the_last_byte<M, E>(
     machine: &mut M,
     bytes: &Bytes,
@@ -249,7 +249,7 @@ fn delivered_at_the_last_byte<M, E>(
 ) -> E {
     let (most, last) = (bytes.slice(..bytes.len() - 1), bytes.slice(bytes.len() - 1..));
     feed(machine, most);
-    assert!(event(machine).is_none(), "a message that is not complete is no event");
+    assert!(event(machine).is_none(), "an incomplete message causes no event");
     feed(machine, last);
     event(machine).expect("a message is delivered at its last byte")
 }
@@ -293,7 +293,7 @@ fn a_cancel_is_delivered_at_its_last_byte() {
     server.complete(work.run()).unwrap();
 }
 
-/// Length of the request stream with which a conversation begins.
+/// Returns the length of a conversation's first request stream.
 fn replay_opening(conversation: &Conversation) -> usize {
     let mut client = client::Connection::new(Limits::default());
     conversation.turns[0].command.issue(&mut client).unwrap();
@@ -362,7 +362,7 @@ fn a_driver_that_says_it_read_more_than_it_was_lent_does_no_harm() {
     let mut client = client::Connection::new(Limits::default());
     let lent = client.read_buf().len();
     client.advance(lent + 1);
-    assert!(client.poll_event().is_err(), "zeros are no message");
+    assert!(client.poll_event().is_err(), "zeros are not a message");
 }
 
 #[test]

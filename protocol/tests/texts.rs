@@ -1,5 +1,5 @@
-//! Names and values that a peer chose, in answers and in log lines: however long they are, those stay short, and making
-//! them costs no more than time and memory linear in the request.
+//! Names and values from a peer, in answers and in log lines: however long they are, the output stays short, and producing it
+//! takes time and memory linear in the request.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
@@ -24,7 +24,7 @@ use vgi_rpc_protocol::{Limits, access_log};
 
 const MIB: usize = 1 << 20;
 
-/// What a request is answered with, its record, and the memory that this took at once.
+/// Returns the answer to a request, its record, and the peak memory.
 fn call(command: common::driver::Command) -> (Vec<u8>, CallRecord, usize) {
     let mut client = Connection::new(Limits::default());
     command.issue(&mut client).unwrap();
@@ -43,7 +43,7 @@ fn answer(request: Bytes) -> (Vec<u8>, CallRecord, usize) {
     (sent, server.poll_record().unwrap(), taken.bytes_max as usize)
 }
 
-/// The line of a record, which is JSON and below a MiB.
+/// Returns the line of a record, which must be JSON and shorter than a MiB.
 #[track_caller]
 fn line(record: &CallRecord) -> (usize, Value) {
     let line = access_log::line(record, Duration::ZERO, 0);
@@ -51,7 +51,7 @@ fn line(record: &CallRecord) -> (usize, Value) {
     (line.len(), serde_json::from_str(&line).unwrap())
 }
 
-/// The line of a record within this many bytes.
+/// Returns the line of a record within this many bytes.
 fn within(record: &CallRecord, dropped: u64, bytes: usize) -> String {
     let format = LineFormat::default().max_record_bytes(bytes);
     format.line(record, Duration::ZERO, dropped).unwrap()
@@ -138,7 +138,7 @@ fn a_request_id_of_7_mb_is_not_taken_for_one() {
     line(&record);
 }
 
-/// Twice the names cost at most twice the memory, and hardly any beside the decoded schema.
+/// Twice the names need at most twice the memory, and little besides the decoded schema.
 #[test]
 fn refusals_cost_memory_linear_in_the_request() {
     let taken = |columns: usize| call(unary("echo", numbers(columns, |index| format!("column {index}")))).2;
@@ -146,7 +146,7 @@ fn refusals_cost_memory_linear_in_the_request() {
     assert!(twice < 2 * once + MIB, "{once} and {twice}");
     let named = |bytes: usize| call(unary("echo", row([("\u{1}".repeat(bytes).as_str(), text("x"))]))).2;
     let (short, long) = (named(10), named(8_000_000));
-    assert!(long - short < 24_000_000, "the name as it came and as it is decoded, not escaped: {long}");
+    assert!(long - short < 24_000_000, "the name as received and as decoded, but not escaped: {long}");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_record_above_the_limit_keeps_what_every_record_must_have() {
     let (_, record, _) = call(unary("fail", row([("message", text(&"\u{1}".repeat(1000)))])));
     let whole = access_log::line(&record, Duration::ZERO, 7);
     let same = within(&record, 7, whole.len() - 1);
-    assert_eq!(same, whole, "the limit is one of the line without its end");
+    assert_eq!(same, whole, "the limit excludes the line's end");
     let reduced = within(&record, 7, whole.len() - 2);
     let line: Value = serde_json::from_str(&reduced).unwrap();
     assert_eq!(line["truncated"], "record_too_large");

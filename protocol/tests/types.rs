@@ -1,4 +1,4 @@
-//! Every Arrow type through our encoder and reader, and through `arrow-ipc`'s writer and reader, both ways.
+//! Every Arrow type through our encoder and reader, and through those of `arrow-ipc`, in both directions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
@@ -16,14 +16,14 @@ use std::sync::Arc;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::ipc::{Metadata, decode_batch, encode_batch};
 
-/// The whole column and parts of it, whose offsets fall on bytes, on bits and on nothing.
+/// Returns the whole column and slices, at byte boundaries, at bit offsets, and without rows.
 fn parts(column: &ArrayRef) -> Vec<ArrayRef> {
     let ranges =
         [(0, ROWS), (0, 0), (ROWS, 0), (1, ROWS - 1), (8, 9), (3, 1), (2, 1), (9, 12), (0, 2), (20, 1)];
     ranges.into_iter().map(|(start, len)| column.slice(start, len)).collect()
 }
 
-/// What `arrow-ipc` writes.
+/// Returns the output of `arrow-ipc`.
 fn written_by_arrow(batches: &[RecordBatch], options: IpcWriteOptions) -> Bytes {
     let schema = batches[0].schema();
     let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options).unwrap();
@@ -47,7 +47,7 @@ fn written_by_us(batches: &[RecordBatch]) -> Bytes {
     stream_of(&batches.iter().map(with).collect::<Vec<_>>())
 }
 
-/// Arrow decodes without looking at every value, so a look is taken here.
+/// Validates every value, which Arrow does not do when it decodes.
 fn assert_valid(batch: &RecordBatch) {
     for column in batch.columns() {
         column.to_data().validate_full().unwrap();
@@ -124,7 +124,7 @@ fn both_compressions_are_read() {
     for &compression in COMPRESSIONS {
         let options = || IpcWriteOptions::default().try_with_compression(Some(compression)).unwrap();
         for column in columns::all() {
-            // Long enough for some buffers to get shorter, and for others to be left as they are.
+            // Long enough that some buffers become shorter, while others stay uncompressed.
             let copies = vec![column.as_ref(); 8];
             for column in [column.clone(), arrow_select::concat::concat(&copies).unwrap()] {
                 let batch = batch(column);
@@ -195,11 +195,11 @@ fn dictionaries_are_replaced() {
 #[test]
 fn dictionaries_grow() {
     let options = || IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
-    // The second dictionary begins with the first, so that only what is new is sent.
+    // The second dictionary begins with the first, so only the new values are sent.
     let row = |column| row([("color", column)]);
     let batches = [row(colors(["red", "blue"])), row(colors(["red", "blue", "green"]))];
     let bytes = written_by_arrow(&batches, options());
-    assert!(is_delta_sent(&bytes), "the test tests something");
+    assert!(is_delta_sent(&bytes), "a delta is sent");
     assert_eq!(read_by_us(&bytes), batches);
     for &compression in COMPRESSIONS {
         let options = options().try_with_compression(Some(compression)).unwrap();
@@ -207,7 +207,7 @@ fn dictionaries_grow() {
     }
 }
 
-/// Looks through all messages for a delta dictionary.
+/// Whether any message is a delta dictionary.
 fn is_delta_sent(bytes: &Bytes) -> bool {
     let mut at = 0;
     loop {
@@ -223,14 +223,14 @@ fn is_delta_sent(bytes: &Bytes) -> bool {
     }
 }
 
-/// Arrow's C++ takes such a zone for none, and so does a client that is built on it.
+/// Arrow's C++ treats such a zone as no zone, and so does a client built on it.
 #[test]
 fn a_time_zone_without_a_name_is_none() {
     let column = |zone: Option<&str>| -> ArrayRef {
         let values = TimestampMicrosecondArray::from(vec![Some(1), None]);
         Arc::new(values.with_timezone_opt(zone))
     };
-    // Arrow's writer leaves such a zone out, so it is put in where another stands.
+    // Arrow's writer omits such a zone, so it is patched in place of another.
     let named = written_by_arrow(&[batch(column(Some("UTC")))], IpcWriteOptions::default());
     let at = named.windows(8).position(|window| window == *b"\x03\0\0\0UTC\0").unwrap();
     let mut unnamed = named.to_vec();

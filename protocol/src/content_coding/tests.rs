@@ -1,4 +1,4 @@
-//! Tests of bodies from regular and malicious peers.
+//! Bodies as peers and attackers encode them.
 
 #[cfg(feature = "zstd")]
 mod frames;
@@ -8,12 +8,12 @@ mod pieces;
 use super::*;
 use bytes::Bytes;
 
-/// Text that is compressible, but not so much that its size is not trusted.
+/// Returns text that is compressible, but not so much that its size is not trusted.
 fn text(len: usize) -> Bytes {
     (0_u64..).flat_map(|n| format!("{:x} ", n.wrapping_mul(n) % 65_537).into_bytes()).take(len).collect()
 }
 
-/// Pseudorandom bytes, which are not compressible.
+/// Returns pseudorandom bytes, which do not shrink.
 fn noise(len: usize) -> Bytes {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
@@ -60,7 +60,7 @@ fn short_bodies_and_bodies_that_do_not_shrink_stay_as_they_are() {
         assert!(codecs.encode(coding, &[text(1024)]).is_some());
         assert_eq!(codecs.encode(coding, &[noise(70_000)]), None);
         assert_eq!(codecs.encode(coding, &split(&noise(70_000), &[10, 50_000])), None);
-        // An abandoned result must not affect the next one.
+        // A decode that was abandoned must not affect the next one.
         let body = text(50_000);
         let coded = codecs.encode(coding, &split(&body, &[20_000])).unwrap();
         assert_eq!(codecs.decode(coding, &coded, 50_000).unwrap(), body);
@@ -70,7 +70,7 @@ fn short_bodies_and_bodies_that_do_not_shrink_stay_as_they_are() {
 #[test]
 fn the_limit_is_kept_to_the_byte() {
     let codecs = Codecs::default();
-    // The second is compressed so much that its size is not trusted at once.
+    // The second shrinks so much that its size is not trusted at first.
     for body in [text(70_000), Bytes::from(vec![0; (1 << 20) + 70_000])] {
         let len = body.len() as u64;
         for &coding in Coding::ALL {
@@ -101,7 +101,7 @@ fn coded(coding: Coding, body: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Checks that several frames or members of `body` are decoded within the limit, but not with trailing bytes.
+/// Checks that consecutive frames or members of `body` decode within the limit, and that trailing data is refused.
 fn assert_decodes(coding: Coding, several: &[u8], body: &[u8]) {
     let (codecs, max) = (Codecs::default(), body.len() as u64);
     assert_eq!(codecs.decode(coding, several, max).unwrap(), body, "{coding}");
@@ -140,7 +140,7 @@ fn the_limit_holds_over_the_sum_of_frames_that_shrink_far() {
     }
 }
 
-/// Checks that a damaged body is reported as corrupt, and that the same contexts decode the intact one afterwards.
+/// Checks that a body damaged in any of several ways is corrupt, and that the same contexts then decode the intact body.
 fn assert_damage_is_noticed(codecs: &Codecs, coding: Coding, whole: &[u8], body: &[u8]) {
     let corrupt = |bytes: &[u8]| {
         let refused = codecs.decode(coding, bytes, 1 << 20);
@@ -182,7 +182,7 @@ fn no_flipped_bit_is_more_than_an_error() {
 
 #[test]
 fn bodies_of_the_canonical_implementation_are_decoded() {
-    // python-zstandard at level 1 and zlib at level 6, of b"vgi " * 5.
+    // Output of python-zstandard at level 1 and zlib at level 6 for b"vgi " * 5.
     #[cfg(feature = "zstd")]
     let zstd = b"\x28\xb5\x2f\xfd\x20\x14\x55\x00\x00\x20\x76\x67\x69\x20\x01\x00\x23\x8e\x08";
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x2b\x4b\xcf\x54\x28\x43\xc3\x00\x57\x46\xc2\xcb\x14\x00\x00\x00";

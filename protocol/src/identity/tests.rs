@@ -1,4 +1,4 @@
-//! Tests of the whole protocol: its surface, the order of its checks, and its refusals.
+//! The identity protocol: its surface, the order of its checks, and its refusals.
 
 use super::*;
 use crate::client::{self, Call, CallKind, Event, Params};
@@ -19,7 +19,7 @@ use std::time::Duration;
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 const JWS: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl";
 
-/// A resolver that knows every token except one, so that other refusals come from guards; and the number of its calls.
+/// Returns a resolver that knows every token but one, so that a refusal comes from a guard, and the count of its calls.
 fn knowing() -> (Resolver, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
@@ -32,7 +32,7 @@ fn knowing() -> (Resolver, Arc<AtomicUsize>) {
             "panic" => std::panic::panic_any("the token is `panic`"),
             "nameless" => Ok(Some(TokenIdentity::new(""))),
             "uncached" => Ok(Some(TokenIdentity::new("subject").ttl_seconds(0))),
-            // The resolver receives the token exactly as the caller sent it.
+            // The resolver receives exactly what the caller sent.
             token => Ok(Some(TokenIdentity::new("subject").token_name(token))),
         }
     });
@@ -89,7 +89,7 @@ fn it_is_listed_after_reflection_and_hosted_once() {
     let names: Vec<_> = service.protocols().map(|info| info.name.as_str()).collect();
     assert_eq!(names, ["demo.A.v1", "vgi_rpc.Reflection.v1", PROTOCOL_NAME]);
     let methods: Vec<_> = service.protocols().last().unwrap().methods.iter().map(|info| &info.name).collect();
-    assert_eq!(methods, ["introspect_token", "issue_grant"], "the last identity counts");
+    assert_eq!(methods, ["introspect_token", "issue_grant"], "the last identity is used");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn what_a_result_leaves_out_has_its_default_and_what_it_says_is_kept() {
     assert_eq!(TokenIdentity::from_batch(&batch).unwrap(), zero, "0 is not replaced");
     let least = TokenIdentity::from_batch(&batch.project(&[0]).unwrap()).unwrap();
     assert_eq!((least.token_name.as_str(), least.ttl_seconds), ("", 300));
-    assert!(TokenIdentity::from_batch(&batch.project(&[1, 2]).unwrap()).is_err(), "somebody must be named");
+    assert!(TokenIdentity::from_batch(&batch.project(&[1, 2]).unwrap()).is_err(), "a subject is required");
     let grant = IssuedGrant::new("t", DateTime::from_timestamp(7, 0).unwrap()).grant_id("g");
     let batch = grant.to_batch().unwrap();
     assert_eq!(IssuedGrant::from_batch(&batch).unwrap(), grant);
@@ -142,7 +142,7 @@ fn triple(kind: &str, code: &str, message: &str) -> (String, String, String) {
     (kind.into(), code.into(), message.into())
 }
 
-/// Tokens that the guards refuse, although the resolver would know them.
+/// Returns tokens that the guards refuse, although the resolver would know them.
 fn guarded() -> Vec<String> {
     vec![
         JWS.into(),
@@ -163,7 +163,7 @@ fn a_token_that_is_no_opaque_credential_never_reaches_the_resolver() {
         assert_eq!(refused(identity.introspect(&proxy(), &token)), unresolved, "{token:?}");
     }
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    // Unknown tokens are refused with the same text.
+    // Unknown tokens are refused with the same error.
     assert_eq!(refused(identity.introspect(&proxy(), "unknown")), unresolved);
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     let padded = identity.introspect(&proxy(), "  padded ").unwrap();
@@ -219,7 +219,7 @@ fn secrets_do_not_show() {
     assert!(shown.contains("introspect_token"), "{shown}");
 }
 
-/// A byte stream connection whose peer was authenticated by the embedding application.
+/// A byte connection whose peer was authenticated by the embedding application.
 struct Raw(Responder, client::Connection);
 
 impl Raw {
@@ -273,7 +273,7 @@ fn on_a_raw_transport_the_caller_is_whom_the_connection_says() {
     let grant = (("purpose", text), ("scopes", none), ("ttl_seconds", 60_i64));
     let grant = grant.to_row().unwrap();
     assert_eq!(kind(Raw::new(AuthContext::anonymous()).call("issue_grant", &grant)), "stale_auth");
-    // There is no clock to determine the age of the authentication.
+    // Without a clock, the age of the authentication is unknown.
     let fresh = proxy().with_claim("auth_time", NOW.as_secs());
     assert_eq!(kind(Raw::new(fresh).call("issue_grant", &grant)), "stale_auth");
 }

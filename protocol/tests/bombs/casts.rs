@@ -1,4 +1,4 @@
-//! Inputs of a type that holds many values in few bytes, where the method declares one that does not.
+//! Inputs of a type that stores many values in few bytes, where the method declares a type that does not.
 
 use super::common::batches::{no_columns, point, row, schema};
 use super::common::driver::{Command, Rest, lines, listen, serve};
@@ -17,17 +17,16 @@ use std::sync::Arc;
 use vgi_rpc_protocol::client::Connection;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 
-/// Rows that such a column claims: enough to see, little enough to bear when the test fails.
+/// Rows that such a column claims: enough to notice, few enough to bear if the test fails.
 const ROWS: i64 = 20_000_000;
 
-/// Sends a first input of this type to an exchange of `float64`, and gives what the server took at once and the first
-/// thing that the client was told.
+/// Sends a first input of this type to an exchange of `float64`. Returns the server's peak memory and the client's first event.
 fn exchanged(data_type: DataType, header: &Bytes, body: &[u8]) -> (u64, String) {
     let schema = EncodedSchema::new(schema([("value", data_type)])).unwrap();
     exchanged_by(scale(2.0), [&schema.message()[..], header, body, &END_OF_STREAM].concat().into())
 }
 
-/// The same for any exchange and an input stream as it is.
+/// Does the same for any exchange, with the given input stream.
 fn exchanged_by(open: Command, input: Bytes) -> (u64, String) {
     super::common::quiet_panics();
     let (mut client, mut server) = (Connection::new(Limits::default()), responder(Limits::default()));
@@ -40,7 +39,7 @@ fn exchanged_by(open: Command, input: Bytes) -> (u64, String) {
         server.receive(input);
         assert_eq!(serve(&mut server, usize::MAX, &mut sent), Rest::NeedInput);
     });
-    // What the client makes of it is not measured, and not shown if it is long.
+    // The client's memory is not measured, and long events are not shown.
     let mut told: Vec<Told> = Vec::new();
     if sent.len() < MIB as usize {
         client.receive(sent.into());
@@ -62,7 +61,7 @@ fn nulls_are_not_written_out() {
     assert_refused("twenty million nulls", exchanged(DataType::Null, &header, &[]));
 }
 
-/// A bit per row, where the declared type takes 64.
+/// A bit per row, where the declared type needs 64.
 #[test]
 fn bits_are_not_written_out() {
     let body = vec![0xff; ROWS as usize / 8];
@@ -73,7 +72,7 @@ fn bits_are_not_written_out() {
     assert!(told.contains("are allowed"), "{told:?}");
 }
 
-/// A column of small integers that fits is cast in its own size, and once.
+/// A column of small integers that fits is cast at its own size, and only once.
 #[test]
 fn a_million_small_integers_are_cast() {
     let rows = 1_000_000;
@@ -94,7 +93,7 @@ fn runs_are_not_written_out() {
     assert_refused("a run of twenty million", result);
 }
 
-/// Two columns, of which the second has views of one text, each of which a cast would copy.
+/// Two columns; the second has views of one text, and a cast would copy each view.
 #[test]
 fn views_are_not_written_out() {
     let (text, views) = (1_i32 << 12, 20_000_i64);
@@ -111,7 +110,7 @@ fn views_are_not_written_out() {
     assert_refused("twenty thousand views of 4 KiB", result);
 }
 
-/// A list of nulls, which as a list of anything else would hold each of them.
+/// A list of nulls; a list of any other type would store each of them.
 #[test]
 fn nulls_in_a_list_are_not_written_out() {
     let count = 10 * ROWS as usize;
@@ -123,7 +122,7 @@ fn nulls_in_a_list_are_not_written_out() {
     assert_refused("a list of two hundred million nulls", result);
 }
 
-/// A long value that every row refers to.
+/// A long value to which every row refers.
 #[test]
 fn dictionaries_are_not_written_out() {
     let long = "0".repeat(MIB as usize / 4);
@@ -135,13 +134,13 @@ fn dictionaries_are_not_written_out() {
     assert_refused("a thousand times one long value", result);
 }
 
-/// A column without a value is sent as nulls by clients that infer types: as many as are ever sent are cast.
+/// Clients that infer types send a column without values as nulls. As many as are ever sent are cast.
 #[test]
 fn a_million_nulls_are_cast() {
     let rows = 1_000_000;
     let header = Header::default().batch(rows, &[(rows, rows)], &[]);
     let (taken, told) = exchanged(DataType::Null, &header, &[]);
     assert_below("a million nulls", taken, 64 * MIB);
-    // They are refused for what they are, and not for their number.
+    // They are refused for their type, not for their number.
     assert!(told.contains("Input schema mismatch") && !told.contains("are allowed"), "{told:?}");
 }

@@ -1,4 +1,4 @@
-//! Claims that cost a peer nothing: lengths with nothing behind them, rows and buffers that take no bytes.
+//! Claims that cost a peer nothing: lengths without data, rows and buffers without bytes.
 
 use super::common::batches::schema;
 use super::common::messages::Header;
@@ -11,7 +11,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, MessageError};
 
 const GIB: i64 = 1 << 30;
 
-/// A stream of one column with this batch.
+/// Returns a stream of one column with this batch.
 fn stream(data_type: DataType, batch: &Bytes) -> Bytes {
     let schema = EncodedSchema::new(schema([("value", data_type)])).unwrap();
     [&schema.message()[..], batch].concat().into()
@@ -21,7 +21,7 @@ fn field(data_type: DataType) -> Arc<Field> {
     Arc::new(Field::new("item", data_type, true))
 }
 
-/// Reads a stream that goes on after these bytes, and has the reader lend memory for what is to come.
+/// Reads a stream that continues after these bytes, and has the reader lend memory for the rest. Returns the peak memory.
 fn wait_for_more(bytes: &Bytes) -> u64 {
     let taken = measure(|| {
         let mut reader = Reader::new(Limits::default());
@@ -52,7 +52,7 @@ fn a_header_that_does_not_come_takes_little() {
     assert_below("a header of 8 MiB", wait_for_more(&bytes.into()), MIB + 64 * KIB);
 }
 
-/// Types whose values take no bytes, and the nodes that one of them has for so many rows.
+/// Returns types whose values have no bytes, with the nodes of a column of this many rows.
 fn without_bytes(rows: i64) -> Vec<(DataType, Vec<(i64, i64)>)> {
     let structure = DataType::Struct(Fields::from(vec![Field::new("none", DataType::Null, true)]));
     vec![
@@ -64,9 +64,9 @@ fn without_bytes(rows: i64) -> Vec<(DataType, Vec<(i64, i64)>)> {
     ]
 }
 
-/// Reads so many rows of it.
+/// Reads this many rows of a type.
 fn read_rows(data_type: &DataType, nodes: &[(i64, i64)], rows: i64) -> Result<usize, ReadError> {
-    // All but nulls have one buffer, of validity.
+    // Every type but null has one buffer, for validity.
     let buffers = vec![(0, 0); usize::from(*data_type != DataType::Null)];
     let batch = Header::default().batch(rows, nodes, &buffers);
     let (taken, result) = read(&stream(data_type.clone(), &batch), Limits::default());
@@ -89,7 +89,7 @@ fn rows_without_bytes_are_counted_and_not_held() {
     }
 }
 
-/// Nodes that are amended, because their nulls were not counted or they are longer than what is around them.
+/// Nodes that are amended, because their nulls were not counted or they are longer than their parents.
 #[test]
 fn rows_without_bytes_that_are_amended_are_not_held() {
     let most = Limits::default().max_rows as i64;
@@ -104,12 +104,12 @@ fn rows_without_bytes_that_are_amended_are_not_held() {
     ] {
         assert_eq!(read_rows(&data_type, &nodes, rows), Ok(1), "{data_type} {nodes:?}");
     }
-    // Without a bitmap there is nothing to count.
+    // Without a bitmap there are no nulls to count.
     let result = read_rows(&DataType::Struct(Fields::empty()), &[(most, -1)], most);
     assert!(matches!(result, Err(ReadError::Message(MessageError::Inconsistent { .. }))), "{result:?}");
 }
 
-/// Lists of lists, of which each level has many times the values of the one above.
+/// Lists of lists, where each level has many times the values of the level above.
 #[test]
 fn rows_that_multiply_level_by_level_are_refused() {
     let inner = DataType::FixedSizeList(field(DataType::Null), 1 << 16);
@@ -147,7 +147,7 @@ fn buffers_of_views_that_are_not_there_are_refused() {
     }
 }
 
-/// As many buffers as a header can list, none of which has a byte.
+/// As many empty buffers as a header can list.
 #[test]
 fn empty_buffers_of_views_take_about_what_lists_them() {
     let count = 500_000;
@@ -158,7 +158,7 @@ fn empty_buffers_of_views_take_about_what_lists_them() {
     assert_below(&format!("{count} buffers in {} KiB", batch.len() / 1024), taken, 8 * batch.len() as u64);
 }
 
-/// A stream of views that each show all of one text.
+/// Returns a stream of views that all refer to all of one text.
 fn views_of_one(data_type: DataType, text: i32, views: i64) -> Bytes {
     let view = [text.to_le_bytes(), *b"xxxx", [0; 4], [0; 4]].concat();
     let body = [view.repeat(views as usize), vec![b'x'; text as usize]].concat();
@@ -168,7 +168,7 @@ fn views_of_one(data_type: DataType, text: i32, views: i64) -> Bytes {
     [&stream(data_type, &batch)[..], &body].concat().into()
 }
 
-/// Views that each show all of one long value take what they are, wherever they only travel.
+/// Views that all refer to all of one long value cost only their own size if they are only passed on.
 #[test]
 fn views_of_one_long_value_take_their_bytes_once() {
     for (data_type, text, views) in
@@ -182,7 +182,7 @@ fn views_of_one_long_value_take_their_bytes_once() {
     }
 }
 
-/// Each view of a text is read for invalid text: the product of views and their lengths is refused.
+/// The text of each view is validated: too large a product of views and their lengths is refused.
 #[test]
 fn views_that_show_far_more_text_than_there_is_are_refused() {
     let bytes = views_of_one(DataType::Utf8View, 1 << 20, 60_000);
@@ -193,7 +193,7 @@ fn views_that_show_far_more_text_than_there_is_are_refused() {
     assert!(expected.contains("views"), "{expected}");
 }
 
-/// Views in a compressed body are read once it is laid out anew, whether or not its nodes are amended.
+/// Views in a compressed body are validated once it is laid out again, whether or not its nodes are amended.
 #[test]
 fn compressed_views_that_show_far_more_text_than_there_is_are_refused() {
     let (text, views) = (1 << 20, 60_000_usize);
@@ -202,7 +202,7 @@ fn compressed_views_that_show_far_more_text_than_there_is_are_refused() {
     let (mut body, mut buffers) = (Vec::new(), Vec::new());
     for part in parts {
         buffers.push((body.len() as i64, 8 + part.len() as i64));
-        // The length that says that the buffer was left uncompressed.
+        // This length marks a buffer that is not compressed.
         body.extend((-1_i64).to_le_bytes());
         body.extend(part);
         body.resize(body.len().next_multiple_of(8), 0);
@@ -223,7 +223,7 @@ fn compressed_views_that_show_far_more_text_than_there_is_are_refused() {
     }
 }
 
-/// One value as the columns of a batch: each would be read, and copied where it lies wrong.
+/// One value as the columns of a batch: each would be validated, and copied if misaligned.
 #[test]
 fn buffers_that_are_the_same_bytes_are_refused() {
     let (columns, len) = (10_000, 64 << 10);
@@ -252,7 +252,7 @@ fn buffers_that_are_the_same_bytes_are_refused() {
     }
 }
 
-/// Columns of nulls have no bitmap. Arrow makes one where it compares them with their parent's.
+/// Columns of nulls have no bitmap. Arrow makes one to compare them with their parent's.
 #[test]
 fn nulls_where_none_may_be_are_refused_before_they_are_written_out() {
     let null = |name: &str| Field::new(name, DataType::Null, false);
@@ -265,7 +265,7 @@ fn nulls_where_none_may_be_are_refused_before_they_are_written_out() {
         assert_below("a structure of nulls", taken, 64 * KIB);
     }
 
-    // As many as other columns have bits are compared, and the error is Arrow's.
+    // As many as other columns have bits are compared, and Arrow returns the error.
     let structure = DataType::Struct(vec![null("child")].into());
     let batch = Header::default().batch(1000, &[(1000, 0), (1000, 1000)], &[(0, 0)]);
     let (_, result) = read(&stream(structure, &batch), Limits::default());

@@ -1,4 +1,4 @@
-//! Compressed bodies that unfold into far more than they are.
+//! Compressed bodies that are far larger once decompressed.
 
 use super::common::batches::{labels, row};
 use super::common::messages::COMPRESSIONS;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use vgi_rpc_protocol::ipc::MessageError;
 
 const LIMIT: u64 = 4 * MIB;
-/// What an LZ4 decoder takes for itself: blocks of a frame that the peer chose as large as they can be.
+/// The memory of an LZ4 decoder itself: a peer may choose the largest blocks.
 const DECODER: u64 = 9 * MIB;
 
 fn compressed(batches: &[RecordBatch], codec: CompressionType) -> Bytes {
@@ -62,7 +62,7 @@ fn what_is_within_the_limit_takes_about_what_it_claims() {
     }
 }
 
-/// The prefix claims little, and the frame behind it holds much.
+/// The prefix claims little, and the frame after it contains much.
 #[test]
 fn a_frame_that_holds_more_than_it_claims_is_refused() {
     for &codec in COMPRESSIONS {
@@ -76,7 +76,7 @@ fn a_frame_that_holds_more_than_it_claims_is_refused() {
     }
 }
 
-/// A compressed dictionary is held beside the batches that refer to it, and counts with them.
+/// A compressed dictionary exists beside the batches that refer to it, and counts towards their limit.
 #[test]
 fn compressed_dictionaries_count() {
     let long = "0".repeat(MIB as usize);

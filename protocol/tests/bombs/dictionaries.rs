@@ -1,4 +1,4 @@
-//! Dictionaries that grow by deltas, or are many.
+//! Dictionaries that grow by deltas, or are numerous.
 
 use super::common::batches::{row, text};
 use super::common::streams::{growing, many_dictionaries};
@@ -11,7 +11,7 @@ fn deltas_count_until_the_limit() {
     assert!(bytes.len() < 1_200_000, "deltas, not whole dictionaries: {}", bytes.len());
     let (taken, result) = read(&bytes, limits(|limits| limits.max_body_bytes = 400_000));
     assert!(matches!(result, Err(ReadError::Message(MessageError::OverLimit { .. }))), "{result:?}");
-    // The dictionary before a delta is held while the one after it is made.
+    // The dictionary before a delta exists while the one after it is built.
     assert_below("deltas up to 400,000 bytes", taken, 4 * 400_000);
     let (taken, result) = read(&bytes, limits(|limits| limits.max_body_bytes = 60_000_000));
     assert_eq!(result, Ok(100));
@@ -26,7 +26,7 @@ fn many_dictionaries_count_together() {
     assert_below("a hundred dictionaries", taken, 2_000_000);
 }
 
-/// What one stream held is given back at its end.
+/// The memory of a stream is released at its end.
 #[test]
 fn dictionaries_go_with_their_stream() {
     let one = encode_batch(&row([("value", text("x"))]), &Default::default()).unwrap();
@@ -39,7 +39,7 @@ fn dictionaries_go_with_their_stream() {
     assert!(taken.bytes_current < 16 * KIB as i64, "{} bytes are kept", taken.bytes_current);
 }
 
-/// A large dictionary and many small deltas: each has all of it copied, so that what is copied is limited as well.
+/// A large dictionary and many small deltas: each delta copies all of it, so the copied bytes are limited as well.
 #[test]
 fn the_work_of_deltas_is_bounded() {
     let deltas = 2000;

@@ -1,4 +1,4 @@
-//! Headers that unfold: parts of a flatbuffer may be shared, so that a few bytes count many times.
+//! Headers that expand: parts of a flatbuffer may be shared, so that a few bytes are decoded many times.
 
 use super::common::messages::{Header, field, message, schema};
 use super::*;
@@ -6,7 +6,7 @@ use arrow_ipc::{KeyValueArgs, MessageHeader, RecordBatchBuilder};
 use flatbuffers::FlatBufferBuilder;
 use vgi_rpc_protocol::ipc::{EncodedSchema, MessageError};
 
-/// A schema whose fields are all the same bytes.
+/// Returns a schema whose fields are all the same bytes.
 fn schema_of_one_field_many_times(count: usize) -> Bytes {
     let mut builder = FlatBufferBuilder::new();
     let field = field(&mut builder, arrow_ipc::Type::Null, &[], None);
@@ -42,7 +42,7 @@ fn as_many_fields_as_the_limit_are_read() {
     assert_below("one field too many", taken, 32 * MIB);
 }
 
-/// Each level twice the one above: fields that are counted one by one are two to the power of the depth.
+/// Each level has twice the fields of the level above: counting them one by one takes two to the power of the depth.
 #[test]
 fn a_tree_of_shared_children_is_refused() {
     for depth in [15, 20, 30] {
@@ -79,7 +79,7 @@ fn nesting_without_end_is_refused() {
     }
 }
 
-/// Metadata that many fields share is read once for each.
+/// Metadata that many fields share is decoded once per field.
 #[test]
 fn shared_metadata_of_fields_does_not_multiply() {
     let mut builder = FlatBufferBuilder::new();

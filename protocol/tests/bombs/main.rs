@@ -1,4 +1,4 @@
-//! Small messages that would be large: each is refused, or takes no more memory than the limits say.
+//! Small messages that would become large: each is refused, or takes no more memory than the limits allow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../common/mod.rs"]
@@ -25,8 +25,7 @@ fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
     limits
 }
 
-/// What a reader makes of a stream: how many batches it gives, or the first error. Most bytes held at once come with
-/// it.
+/// Reads a stream. Returns the peak memory, and the number of batches or the first error.
 fn read(bytes: &Bytes, limits: Limits) -> (u64, Result<usize, ReadError>) {
     let mut result = Ok(0);
     let taken = allocation_counter::measure(|| {

@@ -1,4 +1,4 @@
-//! Texts that a peer makes long: names in requests, JSON in errors and logs.
+//! Long texts from a peer: names in requests, JSON in errors and logs.
 
 use super::common::batches::{int, no_columns};
 use super::common::driver::{Rest, listen, serve};
@@ -13,7 +13,7 @@ use vgi_rpc_protocol::client::{Call, CallKind, Connection};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::wire::keys;
 
-/// What a client takes at once to be told of this error or log.
+/// Returns a client's peak memory when it receives this error or log.
 fn told(entries: &[(&str, &str)]) -> u64 {
     let metadata: Metadata = entries.iter().copied().collect();
     let bytes = stream_of(&[(no_columns(0), metadata)]);
@@ -60,7 +60,7 @@ fn extras_of_logs_and_errors_do_not_unfold() {
     }
 }
 
-/// Sends a request and gives what the server took at once, and the length of its answer.
+/// Sends a request. Returns the server's peak memory and the length of its answer.
 fn answered(request: Bytes) -> (u64, usize) {
     let mut server = responder(Limits::default());
     let mut sent = Vec::new();
@@ -95,7 +95,7 @@ fn long_names_are_not_repeated_many_times() {
     }
 }
 
-/// An id comes back with each log of each turn, so that a long one is none.
+/// Each log of each turn repeats the id, so a long id is ignored.
 #[test]
 fn a_long_request_id_is_not_repeated_with_every_log() {
     let mut client = Connection::new(Limits::default());

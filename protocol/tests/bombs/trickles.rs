@@ -1,4 +1,4 @@
-//! Much in small pieces: input that trickles, and output that nobody fetches.
+//! Much data in small pieces: input that trickles, and output that is never fetched.
 
 use super::common::driver::{Command, Rest, serve};
 use super::common::messages::Header;
@@ -11,7 +11,7 @@ use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::Connection;
 use vgi_rpc_protocol::ipc::EncodedSchema;
 
-/// Each byte in memory of its own must not be kept as such.
+/// Bytes that arrive in one-byte buffers must not be kept in them.
 #[test]
 fn a_body_that_trickles_in_takes_about_its_size() {
     let numbers = super::common::batches::schema([("value", arrow_schema::DataType::Int64)]);
@@ -39,7 +39,7 @@ fn a_body_that_trickles_in_takes_about_its_size() {
     }
 }
 
-/// Requests that are never fetched an answer for: the responder stops taking up work.
+/// Requests whose answers are never fetched: the responder stops accepting work.
 #[test]
 fn answers_that_nobody_fetches_are_bounded() {
     let mut client = Connection::new(Limits::default());
@@ -61,7 +61,7 @@ fn answers_that_nobody_fetches_are_bounded() {
         }
         assert!(matches!(server.poll_work(), Ok(Next::NeedDrain)));
     });
-    assert!(turns < 2000, "{turns} turns before anything was fetched");
+    assert!(turns < 2000, "{turns} turns before any output was fetched");
     assert_below("answers that wait", taken.bytes_max, 8 * 64 * KIB);
     assert_eq!(serve(&mut server, usize::MAX, &mut Vec::new()), Rest::NeedInput);
 }

@@ -1,5 +1,5 @@
-//! Four times the input costs four times the work, and no more: counted in bytes that are allocated, and in processor
-//! time, of which the bounds lie far from both what is linear and what is not.
+//! Four times the input costs at most four times the work: in allocated bytes, and in processor time, where the bounds are far
+//! from both linear and quadratic growth.
 
 use super::KIB;
 use super::common::batches::{int, row, text};
@@ -21,7 +21,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, Reader};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::{Limits, Next};
 
-/// Work below this is noise.
+/// Times below this are noise.
 const LEAST: Duration = Duration::from_millis(10);
 
 fn read(reader: &mut Reader) {
@@ -36,37 +36,37 @@ fn read_whole(bytes: &Bytes) {
     let mut reader = reader();
     reader.receive(bytes.clone());
     read(&mut reader);
-    assert!(reader.is_at_boundary(), "all of it was read");
+    assert!(reader.is_at_boundary(), "all input was read");
 }
 
-/// The best of three, one at a time, so that what else the machine does counts little.
+/// Returns the best of three times, to reduce the influence of other processes.
 fn time(work: &mut impl FnMut()) -> Duration {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut once = || {
         let (start, ran) = (Instant::now(), on_processor());
         work();
-        // What this thread ran, where the system says; a busy machine makes it wait longer than that.
+        // The time that this thread ran, if the system reports it; on a busy machine the elapsed time is longer.
         ran.zip(on_processor()).map_or_else(|| start.elapsed(), |(before, after)| after - before)
     };
     (0..3).map(|_| once()).min().unwrap_or_default()
 }
 
-/// How long this thread has run, as Linux counts it.
+/// Returns how long this thread has run, as Linux counts it.
 fn on_processor() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
     (nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds))
 }
 
-/// Four times the input. What is linear takes four times as long, what is quadratic sixteen times.
+/// Four times the input. Linear work takes four times as long, quadratic work sixteen times.
 const MORE: usize = 4;
-/// Between the two, so that neither caches nor what else a machine does decide.
+/// Between the two, so that neither caches nor other processes affect the result.
 const MOST: u32 = 10;
-/// A machine may be busy during one measurement. What is quadratic is so each time.
+/// A machine may be busy during one measurement. Quadratic work fails each attempt.
 const ATTEMPTS: usize = 3;
 
-/// Four times the size takes at most ten times as long, once it takes time at all, and five times the allocations.
+/// Checks that four times the size takes at most ten times as long, if measurable, and five times the allocations.
 #[track_caller]
 pub(super) fn assert_linear(what: &str, first: usize, mut prepare: impl FnMut(usize) -> Box<dyn FnMut()>) {
     let mut size = first;
@@ -91,20 +91,20 @@ fn reading(bytes: Bytes) -> Box<dyn FnMut()> {
     Box::new(move || read_whole(&bytes))
 }
 
-/// A stream of one schema and a message so many times.
+/// Returns a stream of one schema and this many copies of a message.
 fn repeated(schema: &Schema, message: &[u8], count: usize) -> Bytes {
     stream(schema, &[&message.repeat(count)])
 }
 
 #[test]
 fn dictionaries_by_columns() {
-    // Each column has a dictionary, and each dictionary a message.
+    // Each column has a dictionary, and each dictionary is a message.
     assert_linear("columns with a dictionary", 250, |columns| reading(many_dictionaries(columns, 1)));
     let one = many_dictionaries(500, 1);
     assert_linear("streams of 500 dictionaries", 1, move |count| reading(one.repeat(count).into()));
 }
 
-/// The same dictionaries four times, which is as often as they may be sent between batches.
+/// The same dictionaries four times, which is as often as they may occur between batches.
 #[test]
 fn dictionary_messages_by_columns() {
     assert_linear("four times as many dictionaries as columns", 250, |columns| {
@@ -149,7 +149,7 @@ fn batches_by_columns() {
     }
 }
 
-/// What a schema costs is not paid with each batch.
+/// The cost of a schema does not recur with each batch.
 #[test]
 fn batches_of_a_schema_with_long_texts() {
     let metadata = HashMap::from([("key".to_owned(), "v".repeat(1 << 20))]);
@@ -180,7 +180,7 @@ fn metadata_entries() {
         repeated(&Schema::empty(), &batch, count)
     };
     assert_linear("batches of 1,000 entries", 4, |count| reading(of(1000, count)));
-    // To twice as many entries belongs half as many batches.
+    // Twice as many entries, half as many batches.
     let of_one_size = |entries: usize| {
         let bytes = of(entries, 200_000 / entries);
         time(&mut || read_whole(&bytes))
@@ -233,7 +233,7 @@ fn nesting_and_names() {
         open(nested(&"n".repeat(len.min(longest)), 30), 4 * len.div_ceil(longest))
     });
     assert_linear("levels", 15, |depth| {
-        // Beyond the deepest that may be, more often.
+        // Beyond the maximum depth, more copies.
         open(nested(&"n".repeat(1000), depth.min(30)), 2000 * depth.div_ceil(30))
     });
     assert_linear("fields of one", 500, |count| {
@@ -245,7 +245,7 @@ fn nesting_and_names() {
     });
 }
 
-/// The deltas of one dictionary are all joined, up to a limit that does not depend on how many there are.
+/// The deltas of one dictionary are all joined, up to a limit that does not depend on their number.
 #[test]
 fn deltas() {
     let of = |count: usize| {
@@ -253,7 +253,7 @@ fn deltas() {
         let taken = measure(|| read_whole(&bytes));
         taken.bytes_total as f64 / bytes.len() as f64
     };
-    // Quadratic up to `Limits::max_body_bytes` in all: what is copied is at most half the dictionary for each delta.
+    // Quadratic up to `Limits::max_body_bytes` in total: on average a delta copies at most half the dictionary.
     let (few, many) = (of(100), of(200));
     assert!(many < 3.0 * few, "{few} bytes for one of 100 deltas, {many} for one of 200");
 }
@@ -281,7 +281,7 @@ fn empty_frames_of_codings() {
     }
 }
 
-/// One byte in each chunk, none polled before the last.
+/// Chunks of one byte, all received before the first poll.
 #[test]
 fn chunks_that_are_not_polled() {
     assert_linear("chunks of one byte", 1024, |count| {
@@ -291,7 +291,7 @@ fn chunks_that_are_not_polled() {
             let mut reader = reader();
             (0..bytes.len()).for_each(|at| reader.receive(bytes.slice(at..at + 1)));
             loop {
-                // A driver asks after each item.
+                // A driver checks this after each item.
                 if reader.is_at_boundary() && !reader.is_mid_message() {
                     break;
                 }
@@ -304,7 +304,7 @@ fn chunks_that_are_not_polled() {
     });
 }
 
-/// Answers all requests, and throws the answers away.
+/// Answers all requests and discards the answers.
 fn answer(bytes: &Bytes) {
     let mut server = responder(Limits::default()).with_account(Budget::new(1 << 30).account());
     server.receive(bytes.clone());
@@ -340,7 +340,7 @@ fn calls_on_one_connection() {
         let bytes: Bytes = one.repeat(count).into();
         Box::new(move || answer(&bytes))
     });
-    // Each with another schema than the one before, of which fewer are remembered than there are.
+    // Each has a different schema from the previous one, and there are more schemas than the cache holds.
     let row = |n: usize| {
         let name = format!("value {}", n % 100);
         arrow_array::RecordBatch::try_from_iter([(name, text("x"))]).unwrap()
@@ -354,7 +354,7 @@ fn calls_on_one_connection() {
 
 #[test]
 fn logs() {
-    // Each tick gives logs; output and logs are written on one stream.
+    // Each tick has logs; output and logs are written on one stream.
     let count = arrow_array::RecordBatch::try_from_iter([("count", int(1 << 40))]).unwrap();
     let open = open_stream("count_with_logs", count);
     let (both, one) = (sent(&[open.clone(), tick(), tick()]), sent(&[open.clone(), tick()]));

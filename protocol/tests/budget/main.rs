@@ -1,4 +1,4 @@
-//! The memory budget: what is reserved in it, what is refused when it is short, and what takes more than it says.
+//! The memory budget: what is reserved in it, what is refused if it is exhausted, and that nothing takes more than it reserves.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

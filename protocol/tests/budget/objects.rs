@@ -1,5 +1,5 @@
-//! External objects: resolving one takes little more memory than the object has once decoded, whatever the pieces; making one
-//! takes none for the batch; and both cost time in the bytes.
+//! External objects: resolving one takes little more memory than the decoded object, whatever the pieces; making one allocates
+//! nothing for the batch; both take time linear in the bytes.
 
 use super::costs::assert_linear;
 use super::{KIB, MIB};
@@ -17,10 +17,10 @@ use vgi_rpc_protocol::external::{
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, encode_batch};
 use vgi_rpc_protocol::memory::{Account, Budget};
 
-/// Scratch memory, headers, decoders in Rust.
+/// Scratch memory, headers, Rust decoders.
 const SMALL: usize = 512 * KIB;
 
-/// A batch of two columns of about so many bytes, which shrink to about a half.
+/// Returns a batch of two columns of about this many bytes, which compresses to about half.
 fn batch(bytes: usize) -> RecordBatch {
     let rows = bytes / 32;
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..rows as i64).map(|n| n * n)));
@@ -32,7 +32,7 @@ fn batch(bytes: usize) -> RecordBatch {
 struct Stored {
     batch: RecordBatch,
     coding: Option<Coding>,
-    /// Its size once decoded.
+    /// The size of the decoded object.
     len: usize,
     bytes: Bytes,
     sha256: Digest,
@@ -49,7 +49,7 @@ fn stored(batch: RecordBatch, coding: Option<Coding>) -> Stored {
     Stored { batch, coding, len, bytes, sha256 }
 }
 
-/// Resolves an object that arrives in pieces. Each is a copy, as a driver reads it, and dropped with its use.
+/// Resolves an object that arrives in pieces. Each piece is a copy, as a driver reads it, and is dropped after use.
 fn resolve(stored: &Stored, piece: usize, account: &Account, sha256: Option<Digest>) -> Resolved {
     let location = Location::parse("https://h.example/object").unwrap();
     let (schema, pointer) = (stored.batch.schema(), Pointer { location, sha256 });
@@ -70,14 +70,14 @@ fn resolving_takes_little_more_than_the_decoded_object() {
     {
         let stored = stored(batch(size), coding);
         let most = stored.len + stored.len / 10 + SMALL;
-        // What the library of zstd allocates is seen by the budget alone.
+        // Only the budget counts what the zstd library allocates.
         let window = if coding.is_some() { 9 * MIB } else { 0 };
         for piece in [16 * KIB, 100_003] {
             let account = Budget::new(most + window).account();
             let taken =
                 measure(|| drop(resolve(&stored, piece, &account, Some(stored.sha256)))).bytes_max as usize;
             println!("{size} bytes, {coding:?}, pieces of {piece}: {} of {}", taken, stored.len);
-            assert!(taken >= stored.len, "the object was there: {taken}");
+            assert!(taken >= stored.len, "the object was in memory: {taken}");
             assert!(taken <= most, "{size} bytes, {coding:?}, pieces of {piece}: {taken}, at most {most}");
             assert_eq!(account.held(), 0);
         }

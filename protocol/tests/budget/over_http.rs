@@ -55,14 +55,14 @@ fn coded(coding: Coding, body: Bytes) -> Request<Bytes> {
     request
 }
 
-/// The same request with its buffers compressed as Arrow does it.
+/// Returns the same request with its buffers compressed by Arrow.
 fn compressed(len: usize, codec: CompressionType) -> Request<Bytes> {
     let whole = write_compressed(&[row([("value", zeros(len))])], codec);
-    // Metadata goes on a batch of its own message, which arrow-ipc does not write.
+    // Metadata is set on the batch's message, which arrow-ipc does not support.
     post("length", with_metadata(&whole, &routing("length")))
 }
 
-/// Puts metadata on the one batch of a stream.
+/// Sets metadata on the one batch of a stream.
 fn with_metadata(stream: &Bytes, metadata: &Metadata) -> Bytes {
     let at = 8 + u32::from_le_bytes(stream[4..8].try_into().unwrap()) as usize;
     let len = u32::from_le_bytes(stream[at + 4..at + 8].try_into().unwrap()) as usize;
@@ -95,7 +95,7 @@ fn error(answer: &RequestAnswer) -> RpcError {
     RpcError::from_metadata(&batches.last().unwrap().1)
 }
 
-/// The request was refused before its handler ran, for the moment.
+/// Checks that the request was refused before its handler ran, and may be retried.
 #[track_caller]
 fn assert_unavailable(answer: &RequestAnswer) {
     assert_eq!(answer.response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -139,7 +139,7 @@ fn a_batch_that_does_not_fit_once_arrow_decompresses_it_is_put_off() {
         drop(answer);
         assert_eq!((runs.count(), budget.used(), account.held()), (0, 0, 0));
     }
-    // The same with room for it.
+    // The same, with enough memory.
     for &codec in COMPRESSIONS {
         let answer = send(&endpoint, &Budget::new(64 * MIB).account(), compressed(2 * MIB, codec));
         assert_eq!(answer.response.status(), StatusCode::OK);
@@ -167,7 +167,7 @@ fn an_answer_that_does_not_fit_is_an_error_in_the_body() {
     assert_answers(&endpoint, &account, &runs);
 }
 
-/// The answer's reservation goes with it.
+/// The answer's reservation is released with it.
 #[test]
 fn an_answer_is_reserved_until_its_driver_lets_go() {
     let (endpoint, _) = endpoint(64 * MIB);
@@ -177,7 +177,7 @@ fn an_answer_is_reserved_until_its_driver_lets_go() {
     assert!((MIB..MIB + 16 * KIB).contains(&account.held()), "{} are held", account.held());
     drop(answered);
     assert_eq!((budget.used(), account.held()), (0, 0));
-    // Coded, it takes what is sent.
+    // If coded, the reservation is the coded size.
     for &coding in Coding::ALL {
         let mut request = answer(MIB);
         request.headers_mut().insert("accept-encoding", HeaderValue::from_static(coding.as_str()));
@@ -224,7 +224,7 @@ fn small_calls_are_answered_while_the_budget_is_exhausted() {
     }
 }
 
-/// The limit of a request holds for what Arrow decompresses as it does for what HTTP decodes, in records too.
+/// The limit of a request applies to data that Arrow decompresses as to data that HTTP decodes, also in records.
 #[test]
 fn one_limit_holds_for_all_that_a_request_unfolds_into() {
     for limit in [64 * KIB, MIB] {

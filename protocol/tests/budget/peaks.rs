@@ -1,4 +1,4 @@
-//! No input takes more memory than the budget, the floor and a little, wherever it goes in.
+//! No input takes more memory than the budget, the floor and a small constant, wherever it is received.
 
 use super::common::batches::row;
 use super::common::driver::{Command, serve as serve_into};
@@ -17,11 +17,11 @@ use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::{Peer, Responder, TransportKind};
 use vgi_rpc_protocol::{IdSource, Limits, Next, client};
 
-/// Tables, headers, scratch memory: what no budget counts.
+/// Tables, headers, scratch memory: not counted by any budget.
 const SMALL: usize = 512 * KIB;
 const BUDGETS: [usize; 2] = [MIB, 16 * MIB];
 
-/// Runs every hostile stream within each budget, and says which of them took more.
+/// Runs every hostile stream within each budget, and reports which of them took more memory.
 pub fn audit(what: &str, run: impl Fn(&Account, &Bytes)) {
     audit_of(what, &zoo::ALL, run);
 }
@@ -47,7 +47,7 @@ pub fn audit_of(what: &str, streams: &[zoo::Hostile], run: impl Fn(&Account, &By
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// Reads the bytes in as a driver does: as much as there is room for, polled each time, until the machine has failed.
+/// Reads bytes as a driver does: as many as fit, with a poll after each read, until the machine fails.
 fn feed<M: Input>(machine: &mut M, bytes: &Bytes, poll: impl Fn(&mut M) -> bool) {
     let mut left = bytes.clone();
     while !left.is_empty() {
@@ -61,7 +61,7 @@ fn feed<M: Input>(machine: &mut M, bytes: &Bytes, poll: impl Fn(&mut M) -> bool)
     }
 }
 
-/// Takes what there is, and holds the last item until the next one. False once the framing is lost.
+/// Reads all available items, and keeps the last one until the next. Returns false once the framing is lost.
 fn read(reader: &mut Reader) -> bool {
     let mut _last = None;
     loop {
@@ -93,7 +93,7 @@ fn a_reader_that_lends_memory_stays_within_the_budget() {
     });
 }
 
-/// Runs what waits and throws the output away.
+/// Runs pending work and discards the output.
 fn serve(server: &mut Responder) -> bool {
     loop {
         let next = server.poll_work();
@@ -149,13 +149,13 @@ fn an_answer_stays_within_the_budget() {
     });
 }
 
-/// Requests whose handlers run, and whose answers are as large as they are.
+/// Requests whose handlers run, and whose answers are as large as the requests.
 #[test]
 fn an_echo_stays_within_the_budget() {
     let (main, _) = super::service::service();
     for (name, _, bytes) in zoo::echoed() {
         let streams = [(name, bytes)];
-        // Made once, and not with a request.
+        // Created once, not per request.
         let peer = || Peer::new(TransportKind::Pipe, "server-1");
         let server = || Responder::new(main.clone(), peer(), Limits::default(), IdSource::seeded(7));
         audit_of("echoed on a connection", &streams, |account, bytes| {
@@ -166,7 +166,7 @@ fn an_echo_stays_within_the_budget() {
     }
 }
 
-/// Each of them is answered with what it brought, where there is room.
+/// Each answer repeats its request's data, if there is enough memory.
 #[test]
 fn echoed_requests_are_sound() {
     let (main, _) = super::service::service();
@@ -182,7 +182,7 @@ fn echoed_requests_are_sound() {
     }
 }
 
-/// Streams in a parameter of a request are read as the request is.
+/// Streams in a parameter of a request are decoded like the request.
 #[test]
 fn a_record_stays_within_the_budget() {
     let (main, _) = super::service::service();

@@ -1,4 +1,4 @@
-//! No request over HTTP takes more memory than the budget, the floor and a little.
+//! No request over HTTP takes more memory than the budget, the floor and a small constant.
 
 use super::common::inline::answer;
 use super::common::service::{MAIN, service};
@@ -28,7 +28,7 @@ fn a_body_over_http_stays_within_the_budget() {
     }
 }
 
-/// Requests whose handlers run, and whose answers are as large as they are.
+/// Requests whose handlers run, and whose answers are as large as the requests.
 #[test]
 fn an_echo_over_http_stays_within_the_budget() {
     let (main, _) = super::service::service();
@@ -46,7 +46,7 @@ fn an_echo_over_http_stays_within_the_budget() {
     }
 }
 
-/// A frame of 64 MiB that does not say so, whose window is 8 MiB: a block of 128 KiB of one byte, over and over.
+/// Returns a frame of 64 MiB that does not state its size and has a window of 8 MiB: a repeated block of 128 KiB of one byte.
 #[cfg(feature = "zstd")]
 fn frame_without_size() -> Vec<u8> {
     let [block, last] = [2_u32, 3].map(|kind| ((128 << 10) << 3 | kind).to_le_bytes());
@@ -54,7 +54,7 @@ fn frame_without_size() -> Vec<u8> {
     [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68][..], &block.repeat(511), &last[..3], &[0]].concat()
 }
 
-/// Bodies that unfold as HTTP decodes them, whether they say how far or not.
+/// Bodies that expand when HTTP decodes them, whether or not they state their size.
 #[test]
 fn a_coded_body_stays_within_the_budget() {
     let (main, _) = super::service::service();

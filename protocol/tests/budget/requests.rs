@@ -1,4 +1,4 @@
-//! Requests, inputs and answers that do not fit: refused with a typed error on a connection that goes on.
+//! Requests, inputs and answers that do not fit: refused with a typed error, and the connection remains usable.
 
 use super::common::driver::{Command, Pair, Rest, lines, listen, serve};
 use super::common::feed::{Feed, Piece};
@@ -19,7 +19,7 @@ use vgi_rpc_protocol::{ConnectionError, Limits};
 
 const BUDGET: usize = 128 * KIB;
 
-/// What a client sends for these commands, which it may give without an answer.
+/// Returns the bytes that a client sends for these commands, which it issues without waiting for answers.
 fn sent<const N: usize>(commands: [Command; N]) -> Bytes {
     let mut client = Connection::new(Limits::default());
     commands.iter().for_each(|command| command.issue(&mut client).unwrap());
@@ -27,7 +27,7 @@ fn sent<const N: usize>(commands: [Command; N]) -> Bytes {
     outbox.copy_to_bytes(outbox.len())
 }
 
-/// What a client that gave these commands hears from these answers.
+/// Returns the events of a client that issued these commands and receives these answers.
 fn heard<const N: usize>(commands: [Command; N], answers: &[u8]) -> Vec<Told> {
     let mut client = Connection::new(Limits::default());
     commands.iter().for_each(|command| command.issue(&mut client).unwrap());
@@ -42,10 +42,10 @@ fn assert_exhausted(told: &[Told]) {
     let error = told.iter().find_map(Told::error).unwrap_or_else(|| panic!("{:?}", lines(told)));
     assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
     assert!(error.message().contains("the memory budget has no room"), "{error}");
-    assert_eq!((error.retry_delay(), error.details().len()), (None, 0), "nothing says when to try again");
+    assert_eq!((error.retry_delay(), error.details().len()), (None, 0), "no retry delay is sent");
 }
 
-/// Feeds a responder these bytes by reads, and takes what it answers.
+/// Feeds these bytes to a responder by reads. Returns its answers.
 fn answers(account: &Account, input: &Bytes, feed: &mut Feed) -> (Vec<u8>, bool) {
     let (mut server, mut out) = (responder(account), Vec::new());
     feed.feed(&mut server, input, |server| {
@@ -54,8 +54,7 @@ fn answers(account: &Account, input: &Bytes, feed: &mut Feed) -> (Vec<u8>, bool)
     (out, server.is_idle())
 }
 
-/// What the batches of these answers are: an error by its code and by its text without the sizes, which are those of
-/// the moment, or the data.
+/// Returns the content of each batch of these answers: the data, or an error's code and text without the sizes, which vary.
 fn shown(answers: &[u8]) -> Vec<String> {
     let batches = batches_of(&Bytes::copy_from_slice(answers));
     let shown = batches.iter().map(|(batch, metadata)| match classify(batch.num_rows(), Some(metadata)) {
@@ -73,12 +72,12 @@ fn by_read(len: usize) -> Feed {
     Feed::of(vec![Piece { len, by_read: true, poll: true }])
 }
 
-/// A request of 512 KiB and a small one.
+/// Returns a request of 512 KiB and a small one.
 fn large_then_small() -> Bytes {
     [sent([length(512 * KIB)]), sent([length(3)])].concat().into()
 }
 
-/// A stream with one input of 512 KiB, and a small call.
+/// Returns a stream with one input of 512 KiB, and a small call.
 fn large_input_then_small() -> Bytes {
     [sent([exchange("same"), same(512 * KIB), Command::Close]), sent([length(3)])].concat().into()
 }
@@ -129,7 +128,7 @@ proptest! {
         let input = if of_input { large_input_then_small() } else { large_then_small() };
         let budget = Budget::new(BUDGET);
         let whole = answers(&budget.account(), &input, &mut by_read(usize::MAX));
-        // What is read in and not polled takes memory as it is, so that it has to stay below the floor.
+        // Bytes that are read but not polled take memory as they are, so they have to stay below the floor.
         let piece = |(len, poll): &(usize, bool)| {
             let len = if *poll { *len } else { 1 + len % (4 * KIB) };
             Piece { len, by_read: true, poll: *poll }
@@ -142,7 +141,7 @@ proptest! {
     }
 }
 
-/// Without its header the end of a message cannot be found.
+/// Without its header the end of a message is unknown.
 #[test]
 fn a_header_that_does_not_fit_is_answered_and_ends_the_connection() {
     let metadata = vec![("key".to_owned(), "v".repeat(MIB))];
@@ -167,7 +166,7 @@ fn a_header_that_does_not_fit_is_answered_and_ends_the_connection() {
     assert_eq!(budget.used(), 0);
 }
 
-/// A pair whose server has so much, and whose client has all it wants.
+/// Returns a pair whose server has this limit, and whose client has enough memory.
 fn pair_with(limit: usize) -> (Pair, Budget) {
     let budget = Budget::new(limit);
     (pair(&Account::default(), &budget.account()), budget)
@@ -221,7 +220,7 @@ fn an_emitted_batch_that_does_not_fit_ends_its_stream() {
     assert_eq!(budget.used(), 0);
 }
 
-/// What an earlier answer takes while it waits is not there for the next one.
+/// The memory of an earlier answer is not available for the next one until it is sent.
 #[test]
 fn answers_that_wait_leave_no_room_for_the_next() {
     let budget = Budget::new(BUDGET);
@@ -241,12 +240,12 @@ fn answers_that_wait_leave_no_room_for_the_next() {
     assert!(matches!(&told[..], [Told::Output(..), Told::Finished]), "{:?}", lines(&told));
     let end = 8 + rest.windows(8).position(|window| window == END_OF_STREAM).unwrap();
     assert_exhausted(&heard([answer(1)], &rest[end..]));
-    // The answer that was sent makes room again.
+    // Sending the answer releases its memory.
     server.receive(one);
     let mut third = Vec::new();
     serve(&mut server, usize::MAX, &mut third);
     assert!(matches!(&heard([answer(1)], &third)[..], [Told::Output(..), Told::Finished]));
-    assert!(account.held() < 4 * KIB, "a schema that is remembered: {}", account.held());
+    assert!(account.held() < 4 * KIB, "a cached schema: {}", account.held());
     drop(server);
     assert_eq!(account.held(), 0);
 }
@@ -270,7 +269,7 @@ fn small_calls_are_answered_without_any_budget() {
     }
 }
 
-/// A result that the client has no room for fails the call, and the client goes on.
+/// A result for which the client has too little memory fails the call, and the client remains usable.
 #[test]
 fn a_result_that_does_not_fit_the_client_is_passed_over() {
     let budget = Budget::new(BUDGET);
@@ -288,7 +287,7 @@ fn a_result_that_does_not_fit_the_client_is_passed_over() {
     assert_eq!(budget.used(), 0);
 }
 
-/// A handler that gives another number of rows is refused by the server; here it is the server that sends them.
+/// A server refuses output with another number of rows; here the server itself sends such output.
 #[test]
 fn a_unary_result_has_one_row() {
     let value = |rows: Vec<i64>| {

@@ -1,4 +1,4 @@
-//! What a schema takes once it is decoded is never more than what was reserved for it.
+//! A decoded schema never takes more memory than was reserved for it.
 
 use super::KIB;
 use super::zoo::schemas;
@@ -15,8 +15,7 @@ use vgi_rpc_protocol::memory::Budget;
 /// The reader itself, and the header's entry in its cache.
 const READER: usize = 12 * KIB;
 
-/// Reads a schema message. Returns whether it was accepted, the most bytes that were there at once and those that
-/// were reserved then.
+/// Reads a schema message. Returns whether it was accepted, and the bytes allocated and reserved at the peak.
 fn decoded(message: &Bytes) -> (bool, usize, usize) {
     let budget = Budget::new(1 << 30);
     let account = budget.account();

@@ -1,4 +1,4 @@
-//! A service whose answers are as large as a caller asks for, and connections to it that share a budget.
+//! A service whose answers are as large as a caller requests, and connections to it that share a budget.
 
 use super::common::batches::*;
 use super::common::driver::{Command, Pair, Rest};
@@ -18,7 +18,7 @@ use vgi_rpc_protocol::{IdSource, Limits};
 
 pub const LARGE: &str = "test.Large.v1";
 
-/// How many handlers have run.
+/// Counts the handlers that have run.
 #[derive(Clone, Default)]
 pub struct Runs(Arc<AtomicUsize>);
 
@@ -41,7 +41,7 @@ fn value() -> SchemaRef {
     schema([("value", DataType::Binary)])
 }
 
-/// Emits one value of the size that it was made with, then as its input says.
+/// Emits one value of the size that it was created with, then of the size in its input.
 #[derive(Serialize, Deserialize)]
 struct Large(i64);
 
@@ -51,7 +51,7 @@ impl Producer for Large {
     }
 }
 
-/// Gives as many bytes as its input says.
+/// Emits as many bytes as its input requests.
 #[derive(Serialize, Deserialize)]
 struct Sized {}
 
@@ -62,7 +62,7 @@ impl Exchange for Sized {
     }
 }
 
-/// Gives back its input.
+/// Emits its input.
 #[derive(Serialize, Deserialize)]
 struct Same {}
 
@@ -77,12 +77,12 @@ fn echo(name: &str, data_type: DataType) -> MethodSpec {
     method.unary(|args, _| Ok(args.column("value")?.clone()))
 }
 
-/// A structure of 8,000 small columns.
+/// Returns a struct of 8,000 small columns.
 pub fn wide_type() -> DataType {
     DataType::Struct((0..8_000).map(|n| Field::new(format!("{n}"), DataType::Int64, true)).collect())
 }
 
-/// A list of lists.
+/// Returns a list of lists.
 pub fn list_type() -> DataType {
     let list = |item| DataType::List(Arc::new(Field::new("item", item, true)));
     list(list(DataType::Int8))
@@ -151,7 +151,7 @@ pub fn responder(account: &Account) -> Responder {
     Responder::new(service().0, peer, Limits::default(), IdSource::seeded(7)).with_account(account.clone())
 }
 
-/// A client and a server with an account each.
+/// Returns a client and a server with an account each.
 pub fn pair(client: &Account, server: &Account) -> Pair {
     super::common::quiet_panics();
     Pair {

@@ -1,4 +1,4 @@
-//! A reservation lasts as long as the memory that it stands for, and no longer.
+//! A reservation lasts exactly as long as the memory that it covers.
 
 use super::KIB;
 use super::common::batches::row;
@@ -22,7 +22,7 @@ fn by_read() -> Feed {
     Feed::of(vec![Piece { len: 50_000, by_read: true, poll: true }])
 }
 
-/// The batches of a stream, read by a reader that is gone.
+/// Returns the batches of a stream; the reader is dropped.
 fn batches(account: &Account, bytes: &Bytes) -> Vec<RecordBatch> {
     let mut reader = Reader::with_account(Limits::default(), account.clone());
     let mut batches = Vec::new();
@@ -51,7 +51,7 @@ fn a_batch_that_is_kept_and_its_slices_stay_reserved() {
         drop(batch);
         assert!(account.held() >= 300 * KIB);
         drop(clone);
-        assert!(budget.used() >= 300 * KIB - Budget::FLOOR_BYTES, "a slice keeps all of it");
+        assert!(budget.used() >= 300 * KIB - Budget::FLOOR_BYTES, "a slice keeps the whole batch");
         drop(column);
         assert_eq!((account.held(), budget.used()), (0, 0));
     }
@@ -61,13 +61,13 @@ fn a_batch_that_is_kept_and_its_slices_stay_reserved() {
 fn a_dictionary_that_is_kept_stays_reserved() {
     let budget = Budget::new(64 << 20);
     let account = budget.account();
-    // Each batch refers to the dictionary as it was then.
+    // Each batch refers to the dictionary as of then.
     let mut all = batches(&account, &growing(20, 20_000));
     let last = all.pop().unwrap();
     drop(all);
     let values = last.column(0).to_data().child_data()[0].clone();
     drop(last);
-    // Arrow's own memory, which a delta was joined into, is given back with the stream; see the module's docs.
+    // Memory of Arrow's own, into which a delta was joined, is released with the stream; see the module's docs.
     let kept = account.held();
     drop(values);
     assert_eq!((account.held(), budget.used()), (0, 0), "{kept} were held");
@@ -92,7 +92,7 @@ fn metadata_and_schemas_that_are_kept_stay_reserved() {
     assert_eq!((account.held(), budget.used()), (0, 0));
 }
 
-/// Output that waits, and what of it was not sent.
+/// Pending output, and the unsent part of it.
 #[test]
 fn output_is_reserved_until_it_is_sent() {
     use bytes::Buf;
@@ -112,7 +112,7 @@ fn output_is_reserved_until_it_is_sent() {
     answer(1).issue(&mut client).unwrap();
     assert!(account.held() > 0);
     drop(client);
-    assert_eq!(account.held(), 0, "output that is never sent is given back");
+    assert_eq!(account.held(), 0, "output that is never sent is released");
 }
 
 /// Plays a script on a pair whose sides have an account each.
@@ -157,10 +157,10 @@ fn nothing_is_held_after_any_conversation() {
             assert_nothing_held(name, &budget, &[&client, &server]);
         }
     }
-    assert!(most > 1000, "something was held in between: {most}");
+    assert!(most > 1000, "memory was reserved in between: {most}");
 }
 
-/// Breaks off at every place of a conversation.
+/// Stops at every point of a conversation.
 #[test]
 fn nothing_is_held_after_a_conversation_that_breaks_off() {
     super::common::quiet_panics();
@@ -171,7 +171,7 @@ fn nothing_is_held_after_a_conversation_that_breaks_off() {
         for at in (0..request.len()).step_by(13) {
             let mut machine = responder(Limits::default()).with_account(account.clone());
             feed_once(&mut machine, &request[..at]);
-            // The answer is left where it is.
+            // The answer is not fetched.
             while let Ok(vgi_rpc_protocol::Next::Event(work)) = machine.poll_work() {
                 machine.complete(work.run()).unwrap();
             }
@@ -196,7 +196,7 @@ fn feed_once<M: Input>(machine: &mut M, mut bytes: &[u8]) {
     }
 }
 
-/// What the reference said to itself, read as a server and as a client read it.
+/// The reference's conversations, read as a server and as a client.
 #[test]
 fn nothing_is_held_after_any_capture() {
     super::common::quiet_panics();
@@ -227,7 +227,7 @@ fn nothing_is_held_after_any_capture() {
     assert!(captures > 200, "{captures} captures");
 }
 
-/// A large message leaves nothing behind on a connection that goes on.
+/// A large message leaves nothing reserved on a connection that remains open.
 #[test]
 fn large_messages_leave_no_memory_behind() {
     let (main, _) = super::service::service();

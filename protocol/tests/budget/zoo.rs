@@ -1,4 +1,4 @@
-//! Hostile streams: each is small beside what it would have a reader hold, or large in a way that no writer makes.
+//! Hostile streams: each is small compared to the memory that a reader would need, or larger than any writer produces.
 
 use super::common::batches::{labels_type, row, schema};
 use super::common::messages::{self, COMPRESSIONS, Header, field};
@@ -18,13 +18,13 @@ use vgi_rpc_protocol::ipc::EncodedSchema;
 /// A stream with its name.
 pub type Hostile = (String, Bytes);
 
-/// All of them.
+/// All hostile streams.
 pub static ALL: LazyLock<Vec<Hostile>> = LazyLock::new(|| {
     let rows = [rows(), logical_nulls(), long_texts()].concat();
     [claims(), schemas(), headers(), rows, compressed(), misplaced(), dictionaries()].concat()
 });
 
-/// A stream of this schema and these messages, complete with its end.
+/// Returns a complete stream of this schema and these messages.
 pub fn stream(schema: &Schema, messages: &[&[u8]]) -> Bytes {
     let opened = EncodedSchema::new(Arc::new(schema.clone())).unwrap();
     [&opened.message()[..], &messages.concat(), &END_OF_STREAM].concat().into()
@@ -38,7 +38,7 @@ fn child(data_type: DataType, nullable: bool) -> Arc<Field> {
     Arc::new(Field::new("child", data_type, nullable))
 }
 
-/// Lengths with nothing behind them.
+/// Returns lengths without data.
 fn claims() -> Vec<Hostile> {
     let mut all = Vec::new();
     for len in [MIB, 64 * MIB, 4 << 30] {
@@ -66,7 +66,7 @@ fn fields_of_one(count: usize, name: &str) -> Bytes {
             ..Default::default()
         },
     );
-    // So that the header is long enough for a reader to believe that many fields are in it.
+    // Makes the header long enough for a reader to believe that it contains many fields.
     builder.create_string(&"x".repeat(12 * count));
     let fields = builder.create_vector(&vec![one; count]);
     messages::schema(builder, fields)
@@ -76,7 +76,7 @@ fn entries(count: usize, len: usize) -> HashMap<String, String> {
     (0..count).map(|n| (format!("key {n}"), "v".repeat(len))).collect()
 }
 
-/// Schemas that take more than their headers.
+/// Returns schemas that take more memory than their headers.
 pub fn schemas() -> Vec<Hostile> {
     let mut all = Vec::new();
     for count in [500, 5_000, 32_000] {
@@ -111,7 +111,7 @@ pub fn schemas() -> Vec<Hostile> {
     all
 }
 
-/// Each level twice the one above.
+/// Returns a schema in which each level has twice the fields of the level above.
 fn shared_tree(depth: usize) -> Bytes {
     let mut builder = FlatBufferBuilder::new();
     let mut level = field(&mut builder, arrow_ipc::Type::Null, &[], None);
@@ -136,7 +136,7 @@ fn shared_metadata(count: usize, len: usize) -> Bytes {
     messages::schema(builder, fields)
 }
 
-/// Batches whose headers are large.
+/// Returns batches with large headers.
 fn headers() -> Vec<Hostile> {
     let mut all = Vec::new();
     let long = Header { metadata: vec![("key".into(), "v".repeat(6 * MIB))], ..Header::default() };
@@ -184,7 +184,7 @@ fn headers() -> Vec<Hostile> {
     all
 }
 
-/// Batches that have a null in a column that may have none, of a schema that is long.
+/// Returns batches with a null in a column that is not nullable, with a long schema.
 pub fn nulls_against(count: usize, len: usize) -> Bytes {
     let schema = schema([("value", DataType::Int64)]);
     let schema = schema.as_ref().clone().with_metadata(entries(1, len));
@@ -192,7 +192,7 @@ pub fn nulls_against(count: usize, len: usize) -> Bytes {
     stream(&schema, &[&[&batch[..], &[0; 16]].concat()[..]].repeat(count))
 }
 
-/// Nulls that have no bitmap, which Arrow makes one of to compare it with the parent's.
+/// Returns nulls without a bitmap; Arrow makes one to compare it with the parent's.
 fn logical_nulls() -> Vec<Hostile> {
     let mut all = Vec::new();
     let (rows, size) = (1_i64 << 15, 1_i32 << 16);
@@ -213,7 +213,7 @@ fn logical_nulls() -> Vec<Hostile> {
     all
 }
 
-/// Requests that are sound, for methods that give back what they are given.
+/// Returns valid requests for methods that return their input.
 pub fn echoed() -> Vec<(String, &'static str, Bytes)> {
     use super::service::{LARGE, list_type, wide_type};
     use vgi_rpc_protocol::wire::keys;
@@ -240,7 +240,7 @@ pub fn echoed() -> Vec<(String, &'static str, Bytes)> {
     let batch = header.batch(1, &nodes, &buffers);
     all.push(("8,000 columns".into(), "wide", stream(&schema(wide_type()), &[&batch, &vec![0; 64_000]])));
     for (lists, offset) in [(20_000_i32, 0), (20_000, 1), (200_000, 1)] {
-        // One row that is a list of empty lists; its part of the lists may begin behind the first.
+        // One row, which is a list of empty lists; its part of the lists may begin after the first.
         let body = [&i32::to_le_bytes(offset)[..], &lists.to_le_bytes(), &vec![0; 4 * (lists as usize + 1)]]
             .concat();
         let body = [&body[..], &[0; 4][..(8 - body.len() % 8) % 8]].concat();
@@ -257,7 +257,7 @@ pub fn echoed() -> Vec<(String, &'static str, Bytes)> {
     all
 }
 
-/// Text that an error would show, or that is read many times.
+/// Returns text that an error would show, or that is read many times.
 fn long_texts() -> Vec<Hostile> {
     let fields =
         (0..4_000).map(|n| Field::new(format!("{n:0>8}{}", "\u{1}".repeat(100)), DataType::Null, true));
@@ -276,7 +276,7 @@ fn long_texts() -> Vec<Hostile> {
     all
 }
 
-/// So many views, each of which shows all of one text of `len` bytes.
+/// Returns this many views, all of which refer to all of one text of `len` bytes.
 pub fn views_of_one(count: usize, len: usize) -> Bytes {
     let view = [&(len as u32).to_le_bytes()[..], b"xxxx", &[0; 8]].concat();
     let body = [view.repeat(count), vec![b'x'; len]].concat();
@@ -286,7 +286,7 @@ pub fn views_of_one(count: usize, len: usize) -> Bytes {
     stream(&column(DataType::Utf8View), &[&batch, &body])
 }
 
-/// Rows that take no bytes.
+/// Returns rows without bytes.
 fn rows() -> Vec<Hostile> {
     let most = i64::from(i32::MAX);
     let null = |nullable| child(DataType::Null, nullable);
@@ -339,7 +339,7 @@ pub fn zeros(len: usize) -> ArrayRef {
     Arc::new(BinaryArray::from_vec(vec![&vec![0; len]]))
 }
 
-/// Buffers that unfold.
+/// Returns buffers that expand.
 fn compressed() -> Vec<Hostile> {
     let mut all = Vec::new();
     for &codec in COMPRESSIONS {
@@ -368,7 +368,7 @@ fn compressed() -> Vec<Hostile> {
     all
 }
 
-/// A stream of one binary value in two LZ4 frames, each with four bytes and a block size of its own.
+/// Returns a stream of one binary value in two LZ4 frames, each with four bytes and its own block size.
 pub fn two_frames(first: u8, second: u8) -> Bytes {
     use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
     use std::io::Write;
@@ -398,7 +398,7 @@ fn empty_compressed_views(count: i64) -> Bytes {
     stream(&column(DataType::BinaryView), &[&batch])
 }
 
-/// Many buffers that are the same bytes, at an address that does not suit them.
+/// Returns many buffers that are the same misaligned bytes.
 fn misplaced() -> Vec<Hostile> {
     let mut all = Vec::new();
     for count in [100, 2_000] {
@@ -413,7 +413,7 @@ fn misplaced() -> Vec<Hostile> {
     all
 }
 
-/// A batch of columns that all have one body for their values.
+/// Returns a batch of columns that all use one body for their values.
 pub fn one_body_many_times(count: usize, len: usize, nested: bool) -> Bytes {
     let fields: Vec<_> = (0..count).map(|n| Field::new(format!("{n}"), DataType::Int64, true)).collect();
     let rows = len as i64 / 8;

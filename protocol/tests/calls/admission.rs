@@ -1,4 +1,4 @@
-//! Admission: which calls go on, what is asked for it, and what comes of the answers.
+//! Admission: which calls proceed, what it asks about a call, and the effect of the answers.
 
 use crate::ask::{Tokens, call_of, init, turn, unary as http_unary};
 use crate::common::batches::*;
@@ -20,7 +20,7 @@ use vgi_rpc_protocol::wire::error::RpcError;
 
 type Decide = fn(&CallContext, &Answers) -> Result<(), Stop>;
 
-/// A service of which each call is admitted by this function, which is noted.
+/// Returns a service that admits each call with this function, and a journal of the admissions.
 fn admitting(decide: Decide) -> (Arc<Service>, Journal) {
     let noted = Journal::default();
     let (service, journal) = service(|builder| {
@@ -46,7 +46,7 @@ fn count() -> RecordBatch {
     row([("count", int(2))])
 }
 
-/// A unary call and a stream on both carriers, each about to be admitted.
+/// Returns a unary call and a stream on both carriers, each about to be admitted.
 fn calls(service: &Arc<Service>) -> Vec<(&'static str, Box<dyn Asking>)> {
     let wire = |command| {
         let mut wire = Wire::new(service);
@@ -62,7 +62,7 @@ fn calls(service: &Arc<Service>) -> Vec<(&'static str, Box<dyn Asking>)> {
     ]
 }
 
-/// Plays each call to its end, and checks what comes of it.
+/// Plays each call to its end, and checks its outcome.
 #[track_caller]
 fn each(decide: Decide, play: impl Fn(&mut dyn Asking), expected: &str) {
     let (service, _) = admitting(decide);
@@ -243,7 +243,7 @@ fn the_first_completion_counts_and_those_of_other_ids_and_after_the_call_do_noth
         call.done(other, Completion::value(false));
         assert_eq!(call.late(), [], "{what}");
     }
-    // The next call of the connection gets another id, and the old one does nothing to it.
+    // The connection's next call gets another id; completing the old id does not affect it.
     let mut wire = Wire::new(&service);
     wire.send(unary("echo", echo()));
     let first = wire.asked().id;
@@ -258,7 +258,7 @@ fn the_first_completion_counts_and_those_of_other_ids_and_after_the_call_do_noth
     assert_eq!(wire.outcome(), "ok");
 }
 
-/// The most questions of one call.
+/// Maximum number of questions of one call.
 const MOST: usize = 32;
 
 fn ask_so_many(answers: &Answers, count: usize) -> Result<(), Stop> {
@@ -279,7 +279,7 @@ fn as_many_questions_as_allowed_may_be_asked_and_no_more() {
     each(|_, answers| ask_so_many(answers, MOST), answer_all, "ok");
     let too_many = "Unknown RuntimeError: admission asks more questions than one call may";
     each(|_, answers| ask_so_many(answers, MOST + 1), answer_all, too_many);
-    // One that asks a new question each time it runs.
+    // An admission that asks a new question each time it runs.
     let endless: Decide = |_, answers| ask_so_many(answers, usize::MAX);
     each(endless, answer_all, too_many);
 }
@@ -385,11 +385,11 @@ fn data_beyond_the_budget_is_a_failure_and_what_is_held_is_given_back() {
         for _ in 0..20 {
             call.data(id, PIECE);
         }
-        assert!(budget.used() < 2 << 20, "what is of no use is not held");
+        assert!(budget.used() < 2 << 20, "unneeded input is not kept");
         call.done(id, Completion::Done);
         assert_eq!(call.outcome(), expected);
     }
-    // As much as there is room for is held until the call has been decided.
+    // Data that fits is kept until the call has been decided.
     wire.send(unary("echo", echo()));
     let id = wire.asked().id;
     (0..4).for_each(|_| wire.data(id, PIECE));

@@ -1,4 +1,4 @@
-//! Authenticators that ask: alone, in a chain, and behind a gate that would not open twice.
+//! Authenticators that ask: alone, in a chain, and behind a gate that accepts a proof only once.
 
 use crate::ask::{With, ask, unary};
 use crate::common::batches::*;
@@ -18,10 +18,10 @@ use vgi_rpc_protocol::http::auth::{
 use vgi_rpc_protocol::http::proof::{Gate, GateConfig, Secret, Secrets, mint};
 use vgi_rpc_protocol::http::{Body, RequestStep};
 
-/// Who has this token?
+/// Asks who owns this token.
 struct WhoHas(String);
 
-/// Asks who has a token, under this key.
+/// Returns an authenticator that asks who owns a token, under this key.
 fn introspection(key: &'static str) -> impl Authenticator + 'static {
     bearer(move |token: &str, request: &AuthRequest<'_>| {
         let answer = request.ask(key, || Question::new(WhoHas(token.into())).shared_as(key))?;
@@ -56,11 +56,11 @@ fn who() -> Request<Bytes> {
     unary("who", no_columns(1)).with("authorization", "Bearer abc")
 }
 
-/// What is asked now; the body has not been read.
+/// Returns the current question, and checks that the body has not been read.
 #[track_caller]
 fn asked(visit: &mut Visit, key: &str) -> vgi_rpc_protocol::effect::EffectId {
     let effect = visit.asked();
-    assert!(!visit.body_was_read(), "strangers have no body read");
+    assert!(!visit.body_was_read(), "the body is not read before authentication");
     let shared = format!("{} {key}", std::any::type_name::<WhoHas>());
     assert_eq!(effect.shared_key.as_deref(), Some(&*shared));
     let EffectRequest::Question(question) = effect.request else { panic!("{effect:?}") };
@@ -120,9 +120,9 @@ fn each_of_a_chain_asks_in_its_turn() {
     assert_eq!(visit.answer().text(), "one/cat []", "the second is not asked");
 
     let of_bob = unary("who", no_columns(1)).with("authorization", "Bearer other");
-    assert_eq!(server.send(of_bob).text(), "static/bob []", "nobody is asked");
+    assert_eq!(server.send(of_bob).text(), "static/bob []", "no question is asked");
 
-    // An outage is no rejection, so that the chain does not go on.
+    // An outage is not a refusal, so the chain stops.
     let mut visit = Visit::begin(&server, who());
     let one = asked(&mut visit, "one");
     visit.done(one, Failure::new(FailureReason::Unavailable, "10.0.0.1 is down").into());
@@ -134,7 +134,7 @@ fn assert_unavailable(visit: &mut Visit) {
     let answered = visit.answer();
     assert_eq!((answered.status, answered.body_was_read), (503, false));
     assert!(answered.header("retry-after").is_some());
-    assert!(!String::from_utf8_lossy(&answered.body).contains("10.0.0.1"), "that is the operator's");
+    assert!(!String::from_utf8_lossy(&answered.body).contains("10.0.0.1"), "only the operator sees it");
     assert_eq!(visit.withdrawn(), []);
 }
 
@@ -199,7 +199,7 @@ fn a_panic_after_an_answer_is_a_failure() {
     assert_eq!(visit.answer().status, 500);
 }
 
-/// Counts how often it is checked.
+/// Counts its checks.
 struct Counted(Arc<AtomicUsize>, bool);
 
 impl Precondition for Counted {
@@ -268,9 +268,9 @@ fn a_proof_that_may_be_used_once_holds_for_the_whole_request_and_for_no_other() 
 
     let mut visit = Visit::begin(&server, proven(1));
     let id = asked(&mut visit, "one");
-    // The same proof does not open the gate to another request, not even while the first one waits.
+    // The gate does not accept the same proof for another request, even while the first one waits.
     assert_eq!(server.send(proven(1)).status, 401);
-    // It may be long until the answer comes, and the proof would be too old then.
+    // The answer may take long to arrive, and the proof would then be too old.
     visit.now += Duration::from_secs(3600);
     visit.done(id, found("ann"));
     assert!(visit.answer().text().starts_with("one/ann"));
@@ -304,7 +304,7 @@ fn the_operator_is_told_why_a_request_is_not_let_in() {
         let server = server.clone().performing(move |_| failure.clone().into());
         let answered = server.send(who());
         assert_eq!(answered.status, status);
-        assert!(!String::from_utf8_lossy(&answered.body).contains("10.0.0.1"), "strangers are not told");
+        assert!(!String::from_utf8_lossy(&answered.body).contains("10.0.0.1"), "callers do not see it");
         let told = std::mem::take(&mut *told.lock().unwrap());
         assert!(told.len() == 1 && told[0].contains(text), "{told:?}");
     }

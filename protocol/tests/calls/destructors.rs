@@ -1,4 +1,4 @@
-//! Values of the application's whose destructors panic: the calls that they belong to go on as if nothing had happened.
+//! Application values whose destructors panic: their calls continue as if nothing had happened.
 
 use crate::ask::{With, init, unary as http_unary};
 use crate::common::batches::*;
@@ -16,7 +16,7 @@ use vgi_rpc_protocol::service::{
 };
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Panics when it is dropped, with a value that does so again.
+/// Panics when dropped, with a value that also panics when dropped.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -129,7 +129,7 @@ fn scopes_of_several_hooks() {
     let answered = server(&service).send(http_unary("echo", echo()));
     assert_eq!((answered.status, answered.text()), (200, "x".into()));
     assert_eq!(journal.take(), ["start", "enter", "run", "exit", "end ok"]);
-    // Given up, with work out that holds the scopes.
+    // The call is abandoned while its work, which owns the scopes, is outstanding.
     wire.send(unary("echo", echo()));
     let work = wire.work();
     wire.server.hang_up();
@@ -149,7 +149,7 @@ fn what_handlers_panic_with() {
     assert!(wire.play(unary("echo", echo()))[0].starts_with("failed Panic"));
 }
 
-/// The state is dropped before it ever becomes a stream.
+/// The state is dropped before it becomes a stream.
 #[test]
 fn states_that_open_no_stream() {
     let spec = Method::new("headless")

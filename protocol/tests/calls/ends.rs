@@ -1,4 +1,4 @@
-//! Calls that break off: what is withdrawn, given back and dropped, wherever the machine is left.
+//! Calls that are aborted: what is withdrawn, released and dropped, at each step.
 
 use crate::ask::{Tokens, init, tick as http_tick, unary as http_unary};
 use crate::common::batches::*;
@@ -32,7 +32,7 @@ fn echo() -> RecordBatch {
     row([("value", text("x"))])
 }
 
-/// A value of more than the floor of an account.
+/// Returns a value larger than the floor of an account.
 fn large() -> RecordBatch {
     row([("value", text(&"x".repeat(2 << 20)))])
 }
@@ -59,7 +59,7 @@ fn an_effect_of_an_abandoned_call_is_withdrawn_and_its_client_told() {
         assert_eq!(journal.take(), ["start", "end StatusError"]);
         assert_eq!(wire.recorded(), "StatusError");
         wire.server.complete_effect(id, Completion::Done);
-        assert_eq!(wire.rest(), Rest::NeedInput, "the connection goes on with the next call");
+        assert_eq!(wire.rest(), Rest::NeedInput, "the connection accepts the next call");
         wire.send(unary("echo", echo()));
         let next = wire.asked().id;
         assert_ne!(next, id);
@@ -100,7 +100,7 @@ fn what_is_out_of_a_machine_that_is_gone_may_still_come() {
     let Effect { id, .. } = wire.asked();
     drop(wire);
     assert_eq!(journal.take(), ["start", "end StatusError"]);
-    // The id belongs to a machine that is gone, and means nothing to another one.
+    // The id belongs to a dropped machine, and is ignored by another one.
     let mut other = Wire::new(&service);
     other.server.complete_effect(id, Completion::Done);
     other.server.receive_effect_data(id, bytes::Bytes::from_static(b"x"));
@@ -134,7 +134,7 @@ fn a_parked_call_goes_on_on_another_thread() {
     let id = wire.asked().id;
     let mut visit = Visit::begin(&over_http(&service), http_unary("echo", echo()));
     let own = visit.asked().id;
-    // Much happens meanwhile, some of it under the same ids.
+    // Many calls run in the meantime, some with the same ids.
     for _ in 0..100 {
         assert_eq!(wire.rest(), Rest::Waiting);
         visit.wait();
@@ -155,10 +155,10 @@ fn a_parked_call_goes_on_on_another_thread() {
     });
 }
 
-/// Takes a call as far as its name says, and gives the work that is out.
+/// Advances a call to the named step. Returns its work if that has been handed out.
 type Step = fn(&mut Wire) -> Option<service::Work>;
 
-/// How far a call has got when its machine is dropped.
+/// Returns the steps at which a call's machine is dropped.
 fn steps_on_bytes() -> Vec<(&'static str, Step)> {
     vec![
         ("an effect is to be yielded", |wire| {
@@ -203,7 +203,7 @@ fn a_responder_may_be_dropped_at_each_step() {
         let noted = journal.take();
         assert_eq!(noted[0], "start", "{what}: {noted:?}");
         assert_eq!(noted.iter().filter(|line| line.starts_with("end")).count(), 1, "{what}: {noted:?}");
-        // The work outlives its machine, with what it was given.
+        // The work outlives its machine, and keeps its input.
         drop(work.map(service::Work::run));
         let noted = journal.take();
         assert!(!noted.iter().any(|line| line.starts_with("end")), "{what}: {noted:?}");
@@ -211,10 +211,10 @@ fn a_responder_may_be_dropped_at_each_step() {
     }
 }
 
-/// Takes a request as far as its name says, and gives what is kept beyond its transaction.
+/// Advances a request to the named step. Returns what outlives its transaction.
 type HttpStep = fn(&mut Visit) -> Option<Box<dyn Send>>;
 
-/// How far a request has got when its transaction is dropped.
+/// Returns the steps at which a request's transaction is dropped.
 fn steps_over_http() -> Vec<(&'static str, HttpStep)> {
     fn admitted(visit: &mut Visit) {
         let id = visit.asked().id;
@@ -277,7 +277,7 @@ fn a_transaction_may_be_dropped_at_each_step() {
     }
 }
 
-/// What a stream's state holds.
+/// The content of a stream's state.
 struct Guarded {
     _alive: Arc<()>,
     turns: usize,
@@ -312,7 +312,7 @@ impl Exchange for Guarded {
     }
 }
 
-/// Streams whose states hold `alive`, and panic when they are dropped if they are to.
+/// Returns streams whose states contain `alive`, and panic when dropped if `panics`.
 fn guarded(alive: &Arc<()>, panics: bool) -> Vec<MethodSpec> {
     let values = || schema([("value", DataType::Float64)]);
     let state = move |alive: &Arc<()>| Guarded { _alive: alive.clone(), turns: 1, panics };
@@ -326,7 +326,7 @@ fn guarded(alive: &Arc<()>, panics: bool) -> Vec<MethodSpec> {
             move |_, _| Ok(Stream::new(State::unresumable_exchange(state(&other)))),
             |_, _| Err(RpcError::runtime_error("not resumable")),
         ),
-        // What comes back is of the other kind.
+        // The restored state is of the other kind.
         Method::new("changing").output(schema([("n", DataType::Int64)])).stream(
             |_, _| Ok(Stream::new(State::producer(Count { next: 0, count: 9 }))),
             move |_, _| Ok(State::unresumable_exchange(state(&third))),
@@ -357,7 +357,7 @@ fn endings() -> Vec<(&'static str, End)> {
             let work = wire.work();
             wire.server.hang_up();
             let done = work.run();
-            assert!(wire.server.complete(done).is_err(), "the call is over");
+            assert!(wire.server.complete(done).is_err(), "the call has ended");
         }),
         ("dropped between turns", drop),
         ("dropped during a turn", |mut wire| {
@@ -436,7 +436,7 @@ fn work_that_was_dropped_is_an_error_of_its_call() {
     drop(wire.work());
     wire.server.lose_work();
     assert_eq!(wire.heard(), [text, "finished"]);
-    // Work that would have told the state of a cancel.
+    // Work that would have notified the state of a cancel.
     wire.play(stream("count", row([("count", int(3))])));
     wire.send(Command::Cancel);
     drop(wire.work());

@@ -1,4 +1,4 @@
-//! What listeners hear of a call: the same, in the same order, on every carrier and however it ends.
+//! The hooks of listeners: the same calls in the same order, on every carrier and however a call ends.
 
 use crate::ask::unary as http_unary;
 use crate::ask::{Tokens, call_of, cancel as http_cancel, init, tick as http_tick, turn as http_turn};
@@ -25,7 +25,7 @@ fn count(count: i64) -> RecordBatch {
     row([("count", int(count))])
 }
 
-/// A service that admits all calls but those of `log`.
+/// Returns a service that admits all calls but those of `log`.
 fn heard() -> (Arc<Service>, Journal) {
     service(|builder| {
         builder.admit(|call, _| match call.method() {
@@ -49,7 +49,7 @@ fn unary_calls_sound_alike_on_both_carriers() {
         ("echo", echo(), &RUN),
         ("fail", no_columns(1), &["start", "enter", "run", "exit", "end ValueError"]),
         ("panic", no_columns(1), &["start", "enter", "run", "exit", "end Panic"]),
-        // The parameters are checked where the handler would run.
+        // The parameters are checked when the handler would run.
         ("echo", wrong(), &["start", "enter", "exit", "end TypeError"]),
         ("log", log(), &["start", "end PermissionError"]),
     ];
@@ -103,7 +103,7 @@ fn a_stream_over_http_is_one_call_for_each_request() {
     server.send(http_turn("double", values([1.0]), &tokens));
     assert_eq!(journal.take(), ["start", "enter", "turn", "exit", "end ok"]);
     server.send(http_turn("double", row([("other", text("x"))]), &tokens));
-    // The input is looked at where the handler would run.
+    // The input is checked when the handler would run.
     assert_eq!(journal.take(), ["start", "enter", "exit", "end TypeError"]);
 }
 
@@ -123,11 +123,11 @@ fn a_cancel_is_no_dispatch() {
     let tokens = Tokens::of(&server.send(init("count", count(9))));
     journal.take();
     let answered = server.send(http_cancel("count", &tokens));
-    assert_eq!(journal.take(), ["cancel"], "no call was heard of that could end");
+    assert_eq!(journal.take(), ["cancel"], "no call has started, so none ends");
     assert!(answered.record.unwrap().cancelled);
 }
 
-/// A stream with one turn taken, of which the journal has been read.
+/// Returns a stream that has taken one turn. Its journal has been read.
 fn open_stream(service: &Arc<Service>, journal: &Journal) -> Wire {
     let mut wire = Wire::new(service);
     wire.play(stream("double", no_columns(1)));
@@ -187,7 +187,7 @@ fn junk_that_comes_during_a_turn_ends_the_stream_after_it() {
     wire.server.complete(work.run()).unwrap();
     assert_eq!(journal.take(), ["enter", "turn", "exit"]);
     assert!(matches!(wire.rest(), Rest::Failed(_)));
-    assert_eq!(wire.heard()[0], "output value=6.0", "what was answered is still sent");
+    assert_eq!(wire.heard()[0], "output value=6.0", "the answer is still sent");
     assert_eq!(journal.take(), ["end RuntimeError"]);
     assert_eq!(wire.recorded(), "RuntimeError");
 }
@@ -195,7 +195,7 @@ fn junk_that_comes_during_a_turn_ends_the_stream_after_it() {
 #[test]
 fn a_cancel_that_comes_during_a_turn_is_heard_once_after_it() {
     let (service, journal) = heard();
-    // What a client sends to cancel, which it would do after the turn.
+    // The bytes of a client's cancel, which it would send after the turn.
     let cancel = {
         let mut other = open_stream(&service, &journal);
         Command::Cancel.issue(&mut other.client).unwrap();
@@ -267,7 +267,7 @@ fn a_call_whose_peer_hangs_up_while_its_handler_runs_ends_before_the_handler_doe
     assert_eq!(wire.records().len(), 0);
 }
 
-/// Notes the thread of what it hears.
+/// Records the thread of each hook.
 #[derive(Clone)]
 struct Threads(&'static str, Arc<Mutex<Vec<(String, ThreadId)>>>);
 
@@ -349,7 +349,7 @@ fn handlers_are_entered_on_their_own_thread_and_scopes_nest() {
     assert!(entered.clone().count() == 4 && entered.into_iter().all(|(_, thread)| *thread == other));
 }
 
-/// Listens to parameters too.
+/// Also listens to parameters.
 pub struct Parameters(pub Journal);
 
 struct ParametersScope(Journal);
@@ -375,7 +375,7 @@ fn parameters_are_known_before_the_handler_runs_and_once_for_each_stream() {
     let (mut wire, server) = (Wire::new(&service), over_http(&service));
     wire.play(unary("echo", echo()));
     assert_eq!(told.take(), ["parameters value of 1"]);
-    // They are not validated yet.
+    // They are not yet validated.
     wire.play(unary("echo", row([("other", text("x"))])));
     assert_eq!(told.take(), ["parameters other of 1"]);
     wire.play(stream("count", count(1)));
@@ -416,8 +416,8 @@ fn an_effect_of_a_call_is_performed_within_it() {
     });
     assert_eq!(journal.take(), ["enter", "end StatusError", "perform", "exit"]);
     effect.within(|_| journal.note("perform"));
-    assert_eq!(journal.take(), ["perform"], "nothing is entered of a call that has ended");
-    // An effect of no call.
+    assert_eq!(journal.take(), ["perform"], "no scope is entered after the call has ended");
+    // An effect that belongs to no call.
     let alone = vgi_rpc_protocol::effect::Effect::new(1, effect.request.clone(), effect.time_limit, None);
     assert_eq!(alone.within(|_| 8), 8);
     assert!(journal.take().is_empty());

@@ -1,4 +1,4 @@
-//! Stream methods whose handlers decide for each call whether it is a producer or an exchange.
+//! Stream methods whose handlers choose for each call whether it is a producer or an exchange.
 
 use crate::ask::{Tokens, cancel as http_cancel, init, tick as http_tick, turn as http_turn};
 use crate::common::batches::*;
@@ -13,7 +13,7 @@ use vgi_rpc_protocol::reflection;
 use vgi_rpc_protocol::service::{Method, MethodKind, MethodSpec, Service, State, Stream, StreamKind};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// A method that opens what its argument says.
+/// Returns a method that opens the kind of stream that its argument names.
 fn either() -> MethodSpec {
     Method::new("either").param("kind", DataType::Utf8).stream(
         |args, _| match args.get::<&str>("kind")? {
@@ -62,7 +62,7 @@ fn a_producer_and_an_exchange_of_one_method_on_one_connection() {
     assert_eq!(wire.play(Command::Cancel), ["finished"]);
     let noted = journal.take();
     assert_eq!(noted.iter().filter(|line| *line == "cancel").count(), 1);
-    assert!(!noted.iter().any(|line| line.starts_with("restore")), "the state stays where it is: {noted:?}");
+    assert!(!noted.iter().any(|line| line.starts_with("restore")), "the state is not restored: {noted:?}");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn input_is_counted_for_the_exchange_alone() {
     let records = wire.records();
     let moved: Vec<_> =
         records.iter().map(|record| (record.statistics.input.rows, record.statistics.output.rows)).collect();
-    // The request's row is an input as well.
+    // The row of the request also counts as input.
     assert_eq!(moved, [(3, 2), (1, 3)]);
 }
 

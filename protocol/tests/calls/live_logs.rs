@@ -1,4 +1,4 @@
-//! Logs that are sent while a handler runs: to a sink that takes them, and what becomes of those it does not take.
+//! Logs that are sent while a handler runs: to a sink that accepts them, and what happens to those that it refuses.
 
 use crate::common::batches::*;
 use crate::common::driver::Command;
@@ -10,7 +10,7 @@ use vgi_rpc_protocol::service::{LogSink, Method, Producer, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
-/// Takes so many logs, and refuses one.
+/// Accepts this many logs, and refuses further ones.
 struct Sink {
     takes: usize,
     taken: Mutex<Vec<LogMessage>>,
@@ -43,7 +43,7 @@ fn log(count: i64, manner: &str) -> Command {
     unary("log", row([("count", int(count)), ("manner", text(manner))]))
 }
 
-/// Plays a unary call with this sink, sends what it took at once, and gives all that the client hears.
+/// Plays a unary call with this sink and sends the logs that it accepted immediately. Returns all events of the client.
 fn play(wire: &mut Wire, command: Command, sink: &Arc<Sink>) -> Vec<String> {
     wire.send(command);
     let work = wire.work();
@@ -95,7 +95,7 @@ fn errors_and_panics_come_after_the_logs() {
             let heard = play(&mut wire, log(2, manner), &sink);
             assert_eq!(heard[..2], ["log INFO 0", "log INFO 1"]);
             assert!(heard[2].starts_with(error) && heard[3] == "finished" && heard.len() == 4, "{heard:?}");
-            assert_eq!(wire.play(log(0, "y")), ["output result=y", "finished"], "the connection goes on");
+            assert_eq!(wire.play(log(0, "y")), ["output result=y", "finished"], "the connection works");
         }
     }
 }
@@ -153,7 +153,7 @@ fn a_log_without_work_out_does_nothing() {
     let work = wire.work();
     wire.server.log(&LogMessage::info("in a turn"));
     wire.server.complete(work.run()).unwrap();
-    assert_eq!(wire.heard(), ["output value=2.0"], "the logs of a stream have their places");
+    assert_eq!(wire.heard(), ["output value=2.0"], "a stream's logs keep their order");
 }
 
 /// Logs before and after its data.

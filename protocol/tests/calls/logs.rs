@@ -1,4 +1,4 @@
-//! How many logs a call may have: what finds no room is left out and counted, and no log costs a call its result.
+//! The number of logs of a call: logs that exceed the limits are dropped and counted, and no log costs a call its result.
 
 use crate::ask::{With, call_of, init, unary as http_unary};
 use crate::common::batches::*;
@@ -16,7 +16,7 @@ use vgi_rpc_protocol::service::{
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
-/// Far more than the limits have room for.
+/// Far more than the limits allow.
 const MANY: usize = 100_000;
 const LINE: &str = "a line of log that says hardly anything at all";
 const LEFT_OUT: &str = "logs left out, since they would take too much memory: ";
@@ -62,7 +62,7 @@ fn schema_of(columns: usize) -> arrow_schema::SchemaRef {
     Arc::new(arrow_schema::Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// An empty batch of its schema takes far more than a log.
+/// An empty batch of its schema is far larger than a log.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Wide {}
 
@@ -81,7 +81,7 @@ fn talk(count: usize) -> arrow_array::RecordBatch {
     row([("count", int(count as i64))])
 }
 
-/// How many lines there are and how many are said to be missing, and what else is heard.
+/// Returns the number of log lines, the number reported missing, and the other events.
 #[track_caller]
 fn sorted(heard: Vec<String>) -> (usize, usize, Vec<String>) {
     let line = format!("log INFO {LINE}");
@@ -99,7 +99,7 @@ fn sorted(heard: Vec<String>) -> (usize, usize, Vec<String>) {
     (lines, missing, rest)
 }
 
-/// The budget, an account in it, and one that holds all that is left.
+/// Returns a budget, an account in it, and a reservation of everything else.
 fn shortage(limit: usize) -> (Budget, Account, vgi_rpc_protocol::memory::Reservation) {
     let budget = Budget::new(limit);
     let (account, other) = (budget.account(), budget.account());
@@ -117,7 +117,7 @@ fn a_handler_that_logs_without_end_gives_its_result_and_leaves_memory_to_others(
         assert!(budget.used() <= limit / 2, "{budget:?}");
         wire.server.complete(done).unwrap();
         assert!(budget.used() <= limit / 2 + (64 << 10), "{budget:?}");
-        assert_eq!(budget.refusals(), 0, "logs that are left out are no shortage");
+        assert_eq!(budget.refusals(), 0, "dropped logs do not count as refusals");
         let (lines, missing, rest) = sorted(wire.heard());
         assert_eq!((lines + missing, rest), (MANY, vec!["output result=said".into(), "finished".into()]));
         assert!(lines > 50 && missing > 0, "{lines} and {missing}");
@@ -178,7 +178,7 @@ fn logs_that_are_large_for_their_schema_are_counted_as_such() {
     assert!(heard.iter().any(|heard| heard.contains(LEFT_OUT)) && heard.last().unwrap() == "finished");
 }
 
-/// Keeps what it is given, as a driver does whose client does not read.
+/// Keeps its logs, like a driver whose client does not read.
 #[derive(Default)]
 struct Keeps(Mutex<Vec<LogMessage>>);
 
@@ -206,7 +206,7 @@ fn logs_that_wait_with_a_driver_are_bounded_as_well() {
         let (lines, missing, rest) = sorted(wire.heard());
         assert_eq!((lines, lines + missing, rest.len()), (kept.len(), MANY, 2));
     }
-    // They are given back as well when the work that made them is lost.
+    // Their memory is also released if the work that made them is lost.
     wire.send(unary("talk", talk(MANY)));
     drop(wire.work().run_with_logs(Arc::new(Keeps::default())));
     wire.server.lose_work();

@@ -1,5 +1,5 @@
-//! What the call machine promises beside its answers, on byte streams and over HTTP alike: admission, effects, waits,
-//! hooks, records, and what is given back when a call breaks off.
+//! The guarantees of the call machine besides its answers, on byte streams and over HTTP: admission, effects, waits, hooks,
+//! records, and the cleanup when a call is aborted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../http/ask.rs"]

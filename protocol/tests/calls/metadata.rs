@@ -1,4 +1,4 @@
-//! Which metadata a handler and its turns see: their request's and their input's, without the transport's keys.
+//! The metadata that a handler and its turns see: their request's and their input's, without the transport's keys.
 
 use crate::ask::{Tokens, post, routing, turn_of};
 use crate::common::batches::*;
@@ -18,7 +18,7 @@ use vgi_rpc_protocol::service::{CallContext, Exchange, Method, MethodSpec, Produ
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::keys;
 
-/// Notes what it sees at each of its turns.
+/// Records the metadata of each turn.
 #[derive(Serialize, Deserialize)]
 struct Sees {}
 
@@ -69,14 +69,14 @@ fn seeing() -> (Arc<Service>, Journal) {
     service_of(specs(), |builder| builder)
 }
 
-/// The notes of handlers and turns alone.
+/// Returns only the notes of handlers and turns.
 fn seen(journal: &Journal) -> Vec<String> {
     let mut noted = journal.take();
     noted.retain(|line| line.starts_with("turn") || line.starts_with("open"));
     noted
 }
 
-/// The metadata of a request that is marked in this way.
+/// Returns the metadata of a request with this mark.
 fn marked(method: &str, mark: &str) -> Metadata {
     let mut metadata = routing(MAIN, method);
     metadata.push("mark", mark);
@@ -119,7 +119,7 @@ fn turns_over_http_see_the_metadata_of_their_own_request() {
     let (service, journal) = seeing();
     let server = serve(service, |builder| builder);
     let tokens = Tokens::of(&init(&server, "produce"));
-    // The request that opens a producer is its first input as well.
+    // The request that opens a producer is also its first input.
     let expected = ["open mark=request trace=00-request", "turn mark=request trace=00-request input=request"];
     assert_eq!(seen(&journal), expected);
     let more = [("mark", "turn"), (keys::TRACEPARENT, "00-turn")];
@@ -134,7 +134,7 @@ fn turns_over_http_see_the_metadata_of_their_own_request() {
     assert_eq!(seen(&journal), ["turn mark=turn trace=00-turn input=turn"]);
 }
 
-/// Notes all keys that it sees of its request.
+/// Records all keys of its request.
 #[derive(Serialize, Deserialize)]
 struct Keys {}
 

@@ -1,4 +1,4 @@
-//! Who the peer of a byte stream is: found out once, before its first call.
+//! The peer of a byte stream: identified once, before its first call.
 
 use crate::common::batches::*;
 use crate::common::driver::{Command, Rest};
@@ -17,7 +17,7 @@ use vgi_rpc_protocol::service::{Method, MethodSpec, Peer, Service, TransportKind
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Says who calls, and what the evidence is.
+/// Returns a method that reports the caller and the evidence.
 pub fn who() -> MethodSpec {
     Method::new("who").returns(arrow_schema::DataType::Utf8).unary(|_, context| {
         journal(context).note("run");
@@ -45,7 +45,7 @@ fn wire(service: &Arc<Service>, peer: Peer) -> Wire {
     Wire::with_peer(service, Account::default(), peer)
 }
 
-/// The error of a call.
+/// Returns the error of a call.
 #[track_caller]
 fn refused(wire: &mut Wire, command: Command) -> RpcError {
     wire.send(command);
@@ -106,7 +106,7 @@ fn a_peer_that_is_not_let_in_has_every_call_refused() {
     assert_eq!(journal.take(), [""; 0], "no call has begun");
 }
 
-/// A provider that asks, and what it is answered.
+/// Returns a provider that asks a question and counts its runs.
 fn asking(asked: Arc<AtomicUsize>) -> Provider {
     Provider::new("asks", move |query| {
         asked.fetch_add(1, Ordering::SeqCst);
@@ -148,7 +148,7 @@ fn a_question_is_asked_once_for_a_connection() {
     wire.server.complete(done).unwrap();
     assert!(wire.run().join(" ").contains("peer/asks/test/ann asks=available true"));
     assert!(answer(&mut wire, call()).contains("peer/asks/test/ann"));
-    assert_eq!(asked.load(Ordering::SeqCst), 2, "once, and again with the answer");
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "once without and once with the answer");
     assert!(wire.withdrawn().is_empty());
 }
 
@@ -206,7 +206,7 @@ fn a_call_that_is_given_up_withdraws_the_question() {
     assert_eq!(wire.rest(), Rest::Waiting);
     let again = wire.effect();
     wire.server.complete_effect(effect.id, Completion::value("bob"));
-    assert_eq!(wire.rest(), Rest::Waiting, "an answer that comes too late is not taken");
+    assert_eq!(wire.rest(), Rest::Waiting, "a late answer is ignored");
     wire.server.hang_up();
     assert_eq!(wire.withdrawn(), [again.id]);
     assert!(wire.records().is_empty());

@@ -1,4 +1,4 @@
-//! Who the peer of a request is, and what tokens and sessions are bound to.
+//! The peer of a request, and what tokens and sessions are bound to.
 
 use crate::ask::{Tokens, With, ask, init, tick, unary};
 use crate::common::batches::*;
@@ -21,7 +21,7 @@ use vgi_rpc_protocol::service::TransportKind;
 
 const HEADER: &str = "vgi-forwarded-iroh-endpoint";
 
-/// A server behind a bridge at [`CLIENT`], for the callers ann and bob.
+/// Returns a server behind a bridge at [`CLIENT`], for the callers ann and bob.
 fn server(policy: Option<Policy>, set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Server {
     let service = service_of(vec![who()], |builder| builder).0;
     service.start(TransportKind::Http).unwrap();
@@ -44,7 +44,7 @@ fn with_callers(builder: EndpointBuilder) -> EndpointBuilder {
     ]))
 }
 
-/// A request of this peer, and in this caller's name.
+/// Adds this peer and this caller to a request.
 fn from(peer: &str, caller: &str, request: Request<Bytes>) -> Request<Bytes> {
     let request = if peer.is_empty() { request } else { request.with(HEADER, &peer.repeat(64)) };
     if caller.is_empty() { request } else { request.with("authorization", &format!("Bearer {caller}")) }
@@ -101,14 +101,14 @@ fn who_is_not_let_in_is_told_the_stage() {
         assert_eq!(refused(&elsewhere), (401, "proxy_required"));
         assert_eq!(elsewhere.header("vgi-auth-proxy-required"), Some("true"));
     }
-    // Evidence never makes up for a credential that is wrong, nor a caller for evidence that is.
+    // Evidence does not make up for an invalid credential, nor a valid caller for invalid evidence.
     assert_eq!(refused(&any.send(from("a", "nobody", call()))), (401, "invalid_credential"));
     assert_eq!(refused(&any.send(from("Z", "ann", call()))), (401, "invalid_credential"));
     let nothing = any.send(from("", "", call()));
     assert_eq!(refused(&nothing), (401, "missing_credential"));
-    assert_eq!(nothing.header("vgi-auth-proxy-required"), None, "a caller of the application needs no proxy");
+    assert_eq!(nothing.header("vgi-auth-proxy-required"), None, "the application's callers need no proxy");
     assert_eq!(refused(&require.send(from("a", "", call()))), (401, "missing_credential"));
-    // Pages are for those who are let in, and health for all.
+    // Pages require authentication; the health endpoint does not.
     assert_eq!(primary.send(ask("GET", "/vgi/describe")).status, 401);
     assert_eq!(primary.send(ask("GET", "/vgi/health")).status, 200);
     let page = primary.send(from("a", "", ask("GET", "/vgi/describe")));
@@ -119,7 +119,7 @@ fn open(server: &Server, peer: &str, caller: &str) -> Tokens {
     Tokens::of(&server.send(from(peer, caller, init("count", row([("count", int(5))])))))
 }
 
-/// The status of a turn: 200, or 400 for a token that does not open.
+/// Returns the status of a turn: 200, or 400 for a token that does not open.
 fn turn(server: &Server, peer: &str, caller: &str, tokens: &Tokens) -> u16 {
     server.send(from(peer, caller, tick("count", tokens))).status
 }
@@ -138,11 +138,11 @@ fn a_stream_goes_on_for_the_peer_that_opened_it() {
     let primary = server(Some(Policy::primary("iroh")), |builder| builder);
     let tokens = open(&primary, "a", "");
     assert_eq!((turn(&primary, "a", "", &tokens), turn(&primary, "b", "", &tokens)), (200, 400));
-    // Anonymous callers are told apart by their peers.
+    // Anonymous callers are distinguished by their peers.
     let anonymous = server(Some(Policy::require("iroh")), |builder| builder);
     let tokens = open(&anonymous, "a", "");
     assert_eq!((turn(&anonymous, "a", "", &tokens), turn(&anonymous, "b", "", &tokens)), (200, 400));
-    // One policy's tokens are not another's.
+    // Tokens of one policy are not valid under another.
     let tokens = open(&require, "a", "ann");
     assert_eq!(turn(&all, "a", "ann", &tokens), 400);
 }
@@ -168,7 +168,7 @@ fn tokens_without_evidence_are_as_they_were() {
     let tokens = open(&plain, "a", "ann");
     for server in [&plain, &observe, &any] {
         assert_eq!(turn(server, "a", "ann", &tokens), 200);
-        assert_eq!(turn(server, "b", "ann", &open(server, "a", "ann")), 200, "the caller alone is bound");
+        assert_eq!(turn(server, "b", "ann", &open(server, "a", "ann")), 200, "only the caller is bound");
     }
     assert_eq!(turn(&require, "a", "ann", &tokens), 400);
     assert_eq!(turn(&plain, "a", "ann", &open(&require, "a", "ann")), 400);

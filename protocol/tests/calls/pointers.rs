@@ -1,4 +1,4 @@
-//! Requests and inputs that point to data elsewhere: a typed error, ahead of any complaint about their rows.
+//! Requests and inputs that point to external data: a typed error, before any check of their rows.
 
 use crate::ask::{Tokens, init, post, routing, turn_of};
 use crate::common::batches::*;
@@ -13,7 +13,7 @@ use vgi_rpc_protocol::client::CallKind;
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::wire::keys;
 
-/// What says that a batch is a pointer, and to what.
+/// Returns the expected error for a pointer with these keys.
 fn refusal(pointer: &[(&str, &str)]) -> &'static str {
     match pointer[0].0 {
         keys::LOCATION => {
@@ -87,7 +87,7 @@ fn a_request_that_is_a_pointer_is_refused_as_one() {
         assert_eq!(wire.play(unary("echo", echo())), ["output result=x", "finished"]);
         assert_eq!(journal.take(), ["start", "enter", "run", "exit", "end ok"], "only the last is a call");
     }
-    // Without the keys it is the row count that is wrong.
+    // Without the keys the row count is wrong.
     let mut wire = Wire::new(&service);
     let heard = wire.play(request(CallKind::Unary, "echo", no_rows(&echo()), &[]));
     assert!(heard[0].contains("expected 1 row"), "{heard:?}");
@@ -123,7 +123,7 @@ fn an_input_that_is_a_pointer_ends_the_stream_with_an_error() {
         assert_eq!(journal.take(), ["end RuntimeError"], "the handler does not see it");
         assert_eq!(wire.recorded(), "RuntimeError");
         assert_eq!(wire.play(unary("echo", echo())), ["output result=x", "finished"]);
-        // A producer's tick as well.
+        // The same for a producer's tick.
         wire.play(stream("count", row([("count", int(3))])));
         wire.play(tick());
         let heard = wire.play(Command::Tick(pointing(pointer)));

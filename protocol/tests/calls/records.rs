@@ -1,4 +1,4 @@
-//! The access log has no holes: every call leaves one record, however its client goes away.
+//! The access log is complete: every call has exactly one record, however its client disconnects.
 
 use crate::ask::unary as http_unary;
 use crate::common::batches::*;
@@ -19,7 +19,7 @@ fn count() -> RecordBatch {
     row([("count", int(9))])
 }
 
-/// A client that has read three numbers of a stream.
+/// Returns a client that has read three numbers of a stream.
 fn read_three() -> Wire {
     let (service, _) = service(|builder| builder);
     let mut wire = Wire::new(&service);
@@ -27,7 +27,7 @@ fn read_three() -> Wire {
     wire.play(stream("count", count()));
     (0..3).for_each(|_| drop(wire.play(tick())));
     wire.server.tell_time(Duration::from_secs(5));
-    assert_eq!(wire.records().len(), 0, "the call goes on");
+    assert_eq!(wire.records().len(), 0, "the call continues");
     wire
 }
 
@@ -48,7 +48,7 @@ fn junk_in_an_open_stream_leaves_a_record() {
     assert!(matches!(wire.rest(), Rest::Failed(_)));
     assert_eq!(only(&mut wire).error.unwrap().error_type(), "RuntimeError");
     assert!(matches!(wire.rest(), Rest::Failed(_)));
-    assert_eq!(wire.records().len(), 0, "one, however often it is polled");
+    assert_eq!(wire.records().len(), 0, "only one, however often it is polled");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn input_that_is_cut_off_leaves_a_record() {
 #[test]
 fn an_input_that_cannot_be_decoded_leaves_a_record_and_the_connection() {
     let mut wire = read_three();
-    // Five rows of a column that is not there: the framing is sound.
+    // Five rows of a missing column: the framing is valid.
     let header = crate::common::messages::Header::with_body(0).batch(5, &[(5, 0)], &[]);
     wire.server.receive(header);
     let rest = wire.rest();
@@ -79,7 +79,7 @@ fn hanging_up_leaves_a_record_wherever_the_call_is() {
     wire.server.hang_up();
     assert_eq!(wire.records().len(), 0);
 
-    // With work that comes back too late.
+    // With work that is completed too late.
     let mut wire = read_three();
     wire.send(tick());
     let work = wire.work();
@@ -138,7 +138,7 @@ fn each_call_of_a_connection_leaves_its_own() {
     assert_eq!(told, ["echo ok false", "fail ValueError false", "double ok false", "count ok true"]);
 }
 
-/// A request over HTTP that waits to be admitted.
+/// Returns a request over HTTP that waits to be admitted.
 fn parked() -> (Visit, Journal) {
     let (service, journal) = service(|builder| {
         builder.admit(|_, answers| {
@@ -161,31 +161,31 @@ fn assert_given_up(record: Option<CallRecord>, journal: &Journal) {
 
 #[test]
 fn a_client_of_http_that_goes_away_leaves_a_record() {
-    // While an effect is out, which is withdrawn.
+    // During an effect, which is withdrawn.
     let (mut visit, journal) = parked();
     let id = visit.asked().id;
     assert_given_up(visit.transaction.hang_up(visit.now), &journal);
     assert_eq!(visit.withdrawn(), [id]);
     assert!(matches!(visit.next(), RequestStep::Over));
     assert!(visit.transaction.hang_up(visit.now).is_none());
-    // While the work is out that asks.
+    // While the work that asks is running.
     let (mut visit, journal) = parked();
     let work = visit.work();
     assert!(visit.transaction.hang_up(visit.now).is_none());
     let mut done = work.run(&|| visit.now);
     assert_given_up(done.take_record(visit.now), &journal);
     assert!(done.take_record(visit.now).is_none());
-    // While the answer is there.
+    // While the answer is pending.
     let (mut visit, journal) = parked();
     let id = visit.asked().id;
     visit.done(id, Completion::Done);
     let work = visit.work();
     visit.complete(work);
     let record = visit.transaction.hang_up(visit.now).unwrap();
-    // The call went well, as its listeners know, and its answer does not go out.
+    // The call succeeded, as its listeners know, but its answer is not sent.
     assert_eq!((record.error.unwrap().code(), record.http.unwrap().status), (Code::Cancelled, 499));
     assert_eq!(journal.take(), ["start", "enter", "run", "exit", "end ok"]);
-    // Before it was a call.
+    // Before the request became a call.
     let (mut visit, journal) = parked();
     assert!(visit.transaction.hang_up(visit.now).is_none());
     assert_eq!(journal.take(), Vec::<String>::new());

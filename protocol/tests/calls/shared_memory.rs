@@ -1,4 +1,4 @@
-//! Batches in shared memory: attaching a segment, requests, results and turns by way of it, and segments that are damaged or
+//! Batches in shared memory: attaching a segment, requests, results and turns sent through it, and segments that are damaged or
 //! change at random.
 
 use crate::common::batches::*;
@@ -20,7 +20,7 @@ use vgi_rpc_protocol::shm::{
 use vgi_rpc_protocol::wire::keys;
 
 const NAME: &str = "vgi-test";
-/// What is added to the metadata of a batch that came by way of the segment.
+/// Added to the metadata of a batch received through the segment.
 const SOURCE: &str = " {\"vgi_rpc.shm_source\": \"vgi-test\"}";
 
 /// Two machines that share memory.
@@ -45,7 +45,7 @@ impl Sharing {
         sharing
     }
 
-    /// The client does not know of the segment.
+    /// The client does not know about the segment.
     fn without_segment(service: &Arc<Service>, memory: Arc<Memory>, server: Counters) -> Self {
         let peer = Peer::new(TransportKind::Unix, SERVER_ID).with_credentials(Credentials {
             pid: 1,
@@ -58,20 +58,20 @@ impl Sharing {
         Self { wire, memory, client: Counters::default(), server }
     }
 
-    /// Sends a command, attaches the segment if that is asked for, and runs all work.
+    /// Sends a command, attaches the segment on request, and runs all work.
     #[track_caller]
     fn play(&mut self, command: Command) -> Vec<String> {
         command.issue(&mut self.wire.client).unwrap();
         self.play_issued()
     }
 
-    /// The same with what was issued already.
+    /// The same for commands already issued.
     fn play_issued(&mut self) -> Vec<String> {
         let mut sent = Vec::new();
         crate::common::feed::drain(self.wire.client.poll_transmit(), usize::MAX, &mut sent);
         self.wire.server.receive(sent.into());
         self.go_on();
-        // The counters say what came by way of the segment.
+        // The counters show which batches used the segment.
         self.wire.run().iter().map(|line| line.replace(SOURCE, "")).collect()
     }
 
@@ -85,7 +85,7 @@ impl Sharing {
         }
     }
 
-    /// Runs all work, and says what the server waits for.
+    /// Runs all work. Returns what the server waits for.
     fn wire_rest(&mut self) -> Rest {
         loop {
             match Rest::or_event(self.wire.server.poll_work()) {
@@ -123,7 +123,7 @@ fn requests_results_and_turns_go_through_the_segment() {
     sharing.play(Command::Close);
     assert_eq!((counts(&sharing.client), counts(&sharing.server)), ((4, 5), (5, 4)));
     assert_eq!(sharing.server.counts().attached, 1, "once for the connection");
-    // Records are of the batches and not of their pointers.
+    // Records describe the batches, not their pointers.
     let records = sharing.wire.records();
     let rows = records.iter().map(|record| (record.statistics.input.rows, record.statistics.output.rows));
     assert_eq!(rows.collect::<Vec<_>>(), [(1, 1), (1, 2), (4, 3)]);
@@ -136,12 +136,12 @@ fn hooks_and_records_learn_of_the_parameters_and_not_of_their_pointer() {
     let (service, journal) = service(|builder| builder.hook(Parameters(heard.clone())));
     let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
     sharing.play(echo("x"));
-    assert_eq!(counts(&sharing.server).1, 1, "the request came by way of the segment");
+    assert_eq!(counts(&sharing.server).1, 1, "the request used the segment");
     assert_eq!(heard.take(), ["parameters value of 1"]);
     let records = sharing.wire.records();
     let fields = [("value".to_owned(), "Utf8".to_owned())];
     assert_eq!((records[0].request_fields.as_slice(), records[0].request_rows), (&fields[..], 1));
-    // What cannot be read has no parameters.
+    // A batch that cannot be read has no parameters.
     let mut metadata = crate::ask::routing(crate::common::service::MAIN, "echo");
     metadata.push(keys::SHM_OFFSET, "65536");
     metadata.push(keys::SHM_LENGTH, "100");
@@ -165,7 +165,7 @@ fn a_server_says_whether_it_can_share_memory() {
 }
 
 impl Sharing {
-    /// Asks for the transport's options, and offers a segment of this name. Returns the metadata of the answer.
+    /// Requests the transport options, and offers a segment of this name. Returns the metadata of the answer.
     fn offer(&mut self, name: &str, completion: impl FnOnce(&Self) -> Completion) -> Metadata {
         let [Command::Request { kind, row, metadata }] = &transport_options()[..] else {
             panic!("a request")
@@ -211,7 +211,7 @@ fn the_first_reason_for_which_a_segment_is_refused_stays() {
     assert_eq!(answer.get_str(keys::TRANSPORT_SHM), Some("true"));
     assert_eq!(answer.get_str(keys::TRANSPORT_SHM_ATTACHED), Some("false"));
     assert!(answer.get_str(keys::TRANSPORT_SHM_REFUSED).unwrap().ends_with("the segment\\nis too large"));
-    // A client that uses it all the same. Its descriptor has come once, and is not asked for again.
+    // A client that uses it anyway. Its descriptor has been sent once, and is not requested again.
     let mut metadata = crate::ask::routing(crate::common::service::MAIN, "echo");
     AttachSegment::new(by_descriptor, 1 << 20).advertise(&mut metadata);
     metadata.push(keys::SHM_OFFSET, "65536");
@@ -230,7 +230,7 @@ fn an_answer_goes_through_the_segment_only_if_the_request_has_said_so() {
     let (service, _) = service(|builder| builder);
     let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
     sharing.play(echo("x"));
-    // As a client that does not use its segment for this call.
+    // Like a client that does not use its segment for this call.
     let metadata = crate::ask::routing(crate::common::service::MAIN, "echo");
     let row = row([("value", text("y"))]);
     let plain = Command::Request { kind: vgi_rpc_protocol::client::CallKind::Unary, row, metadata };
@@ -260,7 +260,7 @@ fn a_pointer_without_a_segment_fails_and_the_connection_goes_on() {
     let pointer = Command::Request { kind, row, metadata: metadata.clone() };
     let heard = sharing.play(pointer.clone());
     assert!(heard[0].contains("no request of this connection has named a segment"), "{heard:?}");
-    // A segment that is refused: why is said where a batch is lost by it, and nowhere else.
+    // A refused segment: the reason is reported only in the error for a batch that is lost because of it.
     metadata.push(keys::SHM_SEGMENT_NAME, NAME);
     metadata.push(keys::SHM_SEGMENT_SIZE, "1048576");
     let row = crate::common::batches::row([("value", text("y"))]);
@@ -287,13 +287,13 @@ fn a_damaged_segment_loses_the_batches_in_it_and_nothing_else() {
     let (service, _) = service(|builder| builder);
     let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
     sharing.play(echo("x"));
-    // The client finds its own header damaged, and sends as without a segment; so does the server.
+    // The client finds its own header damaged and sends without the segment, and so does the server.
     sharing.memory.change(0, b"XXXX");
     assert_eq!(sharing.play(echo("y")), ["output result=y", "finished"]);
     assert_eq!((counts(&sharing.client), counts(&sharing.server)), ((1, 1), (1, 1)));
     sharing.memory.change(0, b"VGIS");
     assert_eq!(sharing.play(echo("z")), ["output result=z", "finished"]);
-    // A request whose bytes change after it was sent.
+    // A request whose bytes change after it is sent.
     let mut client = Vec::new();
     echo("w").issue(&mut sharing.wire.client).unwrap();
     crate::common::feed::drain(sharing.wire.client.poll_transmit(), usize::MAX, &mut client);
@@ -330,7 +330,7 @@ fn a_call_that_waits_for_its_segment_can_be_given_up() {
     }
 }
 
-/// Every access of either side may find a byte changed. No call is lost: each has one end, and is answered right or fails.
+/// Every access by either side may find a byte changed. Each call still ends exactly once, with the right answer or an error.
 #[test]
 fn a_segment_that_changes_at_random_breaks_no_connection() {
     let (service, _) = service(|builder| builder);
@@ -359,30 +359,30 @@ fn a_segment_that_changes_at_random_breaks_no_connection() {
         }
         drop(sharing.wire.records());
     }
-    // Most damage is to the header, and batches are sent as they are then.
+    // Most damage hits the header; batches are then sent without the segment.
     assert!(right > 100 && wrong > 0, "{right} {wrong}");
 }
 
 impl Sharing {
-    /// The regions that are in use.
+    /// Returns the number of regions in use.
     fn regions(&self) -> usize {
         let lent: Arc<dyn SharedMemory> = Arc::new(Lent(self.memory.clone()));
         vgi_rpc_protocol::shm::Header::read(&*lent).unwrap().regions().len()
     }
 }
 
-/// The client may send its first input before it has heard of the opening, so that both sides would write to the header.
+/// The client may send its first input before it receives the response to the opening, so both sides would write to the header.
 #[test]
 fn a_stream_that_is_opened_leaves_the_segment_to_the_client() {
     let (service, _) = service(|builder| builder);
     let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
     sharing.play(echo("x"));
     sharing.play(stream("count", row([("count", int(1))])));
-    assert_eq!((counts(&sharing.server), sharing.regions()), ((1, 2), 1), "what was read is freed in a turn");
+    assert_eq!((counts(&sharing.server), sharing.regions()), ((1, 2), 1), "regions are freed in a turn");
     sharing.play(tick());
-    assert_eq!(sharing.regions(), 1, "the output is there, and nothing else");
+    assert_eq!(sharing.regions(), 1, "only the output is in the segment");
     assert_eq!(sharing.play(tick()), ["finished"]);
-    // As a refusal is, which the client may not know of either when it sends its input.
+    // The same for a refusal, which the client may also not have received when it sends its input.
     let heard = sharing.play(stream("count", row([("wrong", int(1))])));
     assert!(heard[0].starts_with("failed"), "{heard:?}");
     assert_eq!(sharing.regions(), 1);
@@ -397,7 +397,7 @@ fn an_input_that_is_sent_while_the_server_may_free_the_parameters_is_sent_as_it_
     let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
     sharing.play(echo("x"));
     assert_eq!(counts(&sharing.client).0, 1);
-    // The parameters lie in the segment, and nothing has come of the call.
+    // The parameters are in the segment, and the call has no answer yet.
     stream("double", row([("unknown", text("y"))])).issue(&mut sharing.wire.client).unwrap();
     assert_eq!(counts(&sharing.client).0, 2);
     send(values([1.0])).issue(&mut sharing.wire.client).unwrap();
@@ -423,7 +423,7 @@ fn what_is_passed_over_is_freed() {
     let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
     for give_up in [Command::Close, Command::Cancel] {
         sharing.play(stream("count", row([("count", int(3))])));
-        // An output is due, which lies in the segment and which nobody reads.
+        // A due output in the segment that is never read.
         let before = sharing.server.counts().written;
         tick().issue(&mut sharing.wire.client).unwrap();
         assert_eq!(sharing.play(give_up), ["finished"]);
@@ -441,14 +441,14 @@ fn what_is_passed_over_is_freed() {
     assert!(heard[0].starts_with("failed"), "{heard:?}");
     let written = |sharing: &Sharing| sharing.client.counts().written;
     let before = written(&sharing);
-    // This call goes without the segment, and has the server free what it has passed over.
+    // This call does not use the segment, and the server then frees the skipped batches.
     sharing.play(echo("x"));
     assert_eq!(written(&sharing), before);
     sharing.play(echo("y"));
     assert_eq!((written(&sharing), sharing.regions()), (before + 1, 1));
 }
 
-/// Our client sends no second input before the first is answered; others may.
+/// Our client sends no second input before the first is answered; other clients may.
 #[test]
 fn an_input_behind_a_turn_that_has_failed_is_freed() {
     let (service, _) = service(|builder| builder);
@@ -488,7 +488,7 @@ fn a_server_that_cannot_attach_the_segment_fails_one_call() {
     let heard = sharing.wire.run();
     assert!(heard[0].contains("too many open files"), "{heard:?}");
     for value in ["x", "y", "z"] {
-        // Nor is it asked for again.
+        // It is not requested again.
         sharing.wire.send(echo(value));
         assert_eq!(sharing.wire.run(), [format!("output result={value}"), "finished".into()]);
     }

@@ -1,4 +1,4 @@
-//! States that come back over HTTP: with what the protocol shares and who calls, and with what does not change.
+//! States restored over HTTP: with the protocol's shared value and the caller, and with the call's constant state.
 
 use crate::ask::{Tokens, With, init, tick as http_tick, turn as http_turn};
 use crate::common::batches::*;
@@ -16,7 +16,7 @@ use vgi_rpc_protocol::service::{CallContext, Method, MethodSpec, Producer, Saved
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// A producer that does not keep its limit in its state.
+/// A producer whose limit is not part of its serialised state.
 struct Bounded {
     next: i64,
     settings: Settings,
@@ -58,7 +58,7 @@ fn bounded() -> MethodSpec {
         .output(schema([("n", DataType::Int64)]))
         .stream(
             |args, _| {
-                // Not to be compressed to nothing.
+                // These must not compress to almost nothing.
                 let digits =
                     (0..args.get::<u64>("filler")?).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
                 let filler: String = digits.map(|digits| format!("{digits:06x}")).collect();
@@ -71,7 +71,7 @@ fn bounded() -> MethodSpec {
         )
 }
 
-/// A method whose state comes back in this way.
+/// Returns a method that restores its state with this function.
 fn restored(
     restore: impl Fn(Saved<'_>, &mut CallContext) -> Result<State, RpcError> + Send + Sync + 'static,
 ) -> Server {
@@ -100,7 +100,7 @@ fn a_state_comes_back_with_what_is_shared_and_who_calls() {
         let answered = server.send(ann(http_tick("bounded", &tokens)));
         assert_eq!(answered.told(), [format!("data {at}"), "token".into()]);
         tokens.follow(&answered);
-        // The handler of the turn is entered when the state comes back.
+        // The handler of a turn is entered when its state is restored.
         let restored = format!("restore {at} for ann");
         assert_eq!(journal.take(), ["start", "enter", &restored, "exit", "end ok"]);
     }
@@ -119,7 +119,7 @@ fn what_does_not_change_is_in_the_call_token_once_and_in_no_cursor() {
             for at in 1..4 {
                 let answered = server.send(http_tick("bounded", &tokens));
                 assert_eq!(answered.told(), [format!("data {at}"), "token".into()]);
-                // There is no further call token.
+                // There is no new call token.
                 tokens.follow(&answered);
                 cursors.push(length(&tokens.cursor));
             }
@@ -201,7 +201,7 @@ fn a_state_that_comes_back_as_another_kind_or_type_is_an_error() {
     }
 }
 
-/// Cannot be serialised, in one way or another.
+/// Serialisation fails, in one of several ways.
 struct Unserialisable {
     panics: bool,
 }

@@ -1,4 +1,4 @@
-//! A service that writes down what happens to it, and its machines driven step by step on both carriers.
+//! A service that records its events in a journal, and machines driven step by step on both carriers.
 
 use crate::common::batches::*;
 use crate::common::driver::{Command, Rest, listen};
@@ -28,7 +28,7 @@ use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{IdSource, Limits, client};
 
-/// What handlers and listeners did, in order.
+/// The events of handlers and listeners, in order.
 #[derive(Clone, Default)]
 pub struct Journal(Arc<Mutex<Vec<String>>>);
 
@@ -37,7 +37,7 @@ impl Journal {
         self.0.lock().unwrap().push(text.into());
     }
 
-    /// What was noted since this was asked last.
+    /// Returns the notes since the previous call.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -65,12 +65,12 @@ impl CallScope for Journal {
     }
 }
 
-/// What a handler notes of its call.
+/// Returns the journal of a call's service.
 pub fn journal(context: &CallContext) -> &Journal {
     context.shared().expect("the protocol shares the journal")
 }
 
-/// A service of [`methods`] and these, with a journal that listens to its calls.
+/// Returns a service of [`methods`] and these, with a journal that listens to its calls.
 pub fn service_of(
     more: Vec<MethodSpec>,
     set: impl FnOnce(ServiceBuilder) -> ServiceBuilder,
@@ -83,7 +83,7 @@ pub fn service_of(
     (Arc::new(set(service).build().unwrap()), journal)
 }
 
-/// A service of [`methods`].
+/// Returns a service of [`methods`].
 pub fn service(set: impl FnOnce(ServiceBuilder) -> ServiceBuilder) -> (Arc<Service>, Journal) {
     service_of(Vec::new(), set)
 }
@@ -182,7 +182,7 @@ impl Exchange for Double {
     }
 }
 
-/// A client and a responder with nothing but memory between them, of which work runs when the test says so.
+/// A client and a responder in memory. The test decides when work runs.
 pub struct Wire {
     pub client: client::Connection,
     pub server: Responder,
@@ -205,7 +205,7 @@ impl Wire {
         Self { client: client::Connection::new(Limits::default()), server, account }
     }
 
-    /// Sends a command, and has the server look at it no further.
+    /// Sends a command. The server receives it, but does not process it.
     #[track_caller]
     pub fn send(&mut self, command: Command) {
         command.issue(&mut self.client).unwrap();
@@ -214,13 +214,13 @@ impl Wire {
         self.server.receive(self.account.copy(&bytes));
     }
 
-    /// The work that comes next.
+    /// Returns the next work.
     #[track_caller]
     pub fn work(&mut self) -> Work {
         Rest::or_event(self.server.poll_work()).unwrap_or_else(|rest| panic!("expected work, got {rest:?}"))
     }
 
-    /// What the server waits for while there is no work.
+    /// Returns what the server waits for if there is no work.
     #[track_caller]
     pub fn rest(&mut self) -> Rest {
         match Rest::or_event(self.server.poll_work()) {
@@ -229,7 +229,7 @@ impl Wire {
         }
     }
 
-    /// Runs all work, and gives what the client hears of it.
+    /// Runs all work. Returns the client's events as text.
     #[track_caller]
     pub fn run(&mut self) -> Vec<String> {
         while let Ok(work) = Rest::or_event(self.server.poll_work()) {
@@ -245,12 +245,12 @@ impl Wire {
         self.run()
     }
 
-    /// What the client is told by what the server has sent.
+    /// Returns the client's events for everything that the server has sent, as text.
     pub fn heard(&mut self) -> Vec<String> {
         self.told().iter().map(Told::line).collect()
     }
 
-    /// The same, whole.
+    /// Returns the events themselves.
     pub fn told(&mut self) -> Vec<Told> {
         let (mut bytes, mut told) = (Vec::new(), Vec::new());
         drain(self.server.poll_transmit(), usize::MAX, &mut bytes);
@@ -259,13 +259,13 @@ impl Wire {
         told
     }
 
-    /// The effect that is to be performed, the only one.
+    /// Returns the only requested effect.
     #[track_caller]
     pub fn effect(&mut self) -> Effect {
         only_request(std::iter::from_fn(|| self.server.poll_effect()).collect())
     }
 
-    /// The effects that are withdrawn.
+    /// Returns the withdrawn effects.
     #[track_caller]
     pub fn withdrawn(&mut self) -> Vec<EffectId> {
         withdrawals(std::iter::from_fn(|| self.server.poll_effect()))
@@ -275,7 +275,7 @@ impl Wire {
         std::iter::from_fn(|| self.server.poll_record()).collect()
     }
 
-    /// The error type of the only record.
+    /// Returns the error type of the only record.
     #[track_caller]
     pub fn recorded(&mut self) -> String {
         let records = self.records();
@@ -312,7 +312,7 @@ impl Wake for Wakes {
     }
 }
 
-/// A transaction of which work runs when the test says so.
+/// A transaction. The test decides when its work runs.
 pub struct Visit {
     pub transaction: Transaction,
     body: Option<Bytes>,
@@ -338,7 +338,7 @@ impl Visit {
         Self { transaction, body: Some(body), now: server.now, wakes: Arc::default() }
     }
 
-    /// How often it was woken.
+    /// Returns the number of wake-ups.
     pub fn wakes(&self) -> usize {
         self.wakes.0.load(Ordering::SeqCst)
     }
@@ -347,7 +347,7 @@ impl Visit {
         self.body.is_none()
     }
 
-    /// What comes next, the body given.
+    /// Returns the next step, and provides the body if it is needed.
     pub fn next(&mut self) -> RequestStep {
         loop {
             match self.transaction.poll(self.now, &Waker::from(self.wakes.clone())) {
@@ -360,7 +360,7 @@ impl Visit {
         }
     }
 
-    /// The work that comes next; start-up work is done.
+    /// Returns the next work after the start-up work, which it runs.
     #[track_caller]
     pub fn work(&mut self) -> HttpWork {
         loop {
@@ -377,7 +377,7 @@ impl Visit {
         self.transaction.complete(done).unwrap();
     }
 
-    /// Runs all work, and gives what comes then.
+    /// Runs all work. Returns the next other step.
     pub fn run(&mut self) -> RequestStep {
         loop {
             match self.next() {
@@ -414,18 +414,18 @@ impl Visit {
     }
 }
 
-/// A machine that waits for effects: what both carriers have.
+/// A machine that waits for effects: the interface common to both carriers.
 pub trait Asking {
-    /// Runs until it waits, and gives what it asks then.
+    /// Runs until it waits. Returns the requested effect.
     fn asked(&mut self) -> Effect;
     fn data(&mut self, id: EffectId, data: &'static [u8]);
     fn done(&mut self, id: EffectId, completion: Completion);
-    /// Runs until the call is answered: `ok`, or the code and message of its error.
+    /// Runs until the call is answered. Returns `ok`, or the code and message of the error.
     fn outcome(&mut self) -> String;
     fn late(&mut self) -> Vec<EffectId>;
 }
 
-/// An error in one line.
+/// Formats an error in one line.
 pub fn shown(error: &RpcError) -> String {
     format!("{:?} {}", error.code(), error.message())
 }
@@ -488,7 +488,7 @@ impl Asking for Visit {
     }
 }
 
-/// A budget that is large enough, and an account in it.
+/// Returns a budget that is large enough, and an account in it.
 pub fn budget() -> (Budget, Account) {
     let budget = Budget::new(64 << 20);
     let account = budget.account();

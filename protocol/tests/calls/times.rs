@@ -1,4 +1,4 @@
-//! Calls that were parked for long: what they mint and open counts from when it is made, not from their arrival.
+//! Calls that were parked for long: the lifetime of their tokens and sessions begins at creation, not at the call's arrival.
 
 use crate::ask::{Tokens, With, init, tick, unary};
 use crate::common::batches::*;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Question};
 use vgi_rpc_protocol::http::{EndpointBuilder, RequestStep, Sticky};
 
-/// A server that asks before it opens anything.
+/// Returns a server that asks before it opens anything.
 fn asking(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Server {
     let (service, _) = service(|builder| {
         builder.admit(|call, answers| {
@@ -22,7 +22,7 @@ fn asking(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Server {
     serve(service, set)
 }
 
-/// Waits for the effect, which takes so long.
+/// Waits for the effect, and completes it after this time.
 fn park(visit: &mut Visit, time: Duration) {
     let id = visit.asked().id;
     visit.now += time;

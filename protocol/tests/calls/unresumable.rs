@@ -1,4 +1,4 @@
-//! States that exist in memory only: all output in one response over HTTP, and nothing special on byte streams.
+//! States that exist only in memory: all output in one response over HTTP; no difference on byte streams.
 
 use crate::ask::init;
 use crate::common::batches::*;
@@ -22,7 +22,7 @@ use vgi_rpc_protocol::service::{
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
-/// Emits one column over and over. What is not serialisable about it is its column.
+/// Emits one column repeatedly. The column makes it unserialisable.
 struct Repeated {
     column: ArrayRef,
     left: i64,
@@ -100,13 +100,13 @@ fn repeat(rows: i64, turns: i64) -> RecordBatch {
 fn a_producer_gives_all_of_its_output_in_one_response() {
     let (server, journal) = server(|builder| builder);
     let answered = server.send(init("repeat", repeat(1, 3)));
-    // Clients take one batch from the response that opens a stream.
+    // Clients accept one batch from the response that opens a stream.
     let told = ["data 3", "INFO 2 left", "INFO 1 left", "INFO 0 left", "data 7"];
     assert_eq!((answered.status, answered.is_marked()), (200, false));
     assert_eq!(answered.told(), told);
     assert_eq!(answered.data()[1].0.num_rows(), 3);
     assert_eq!((answered.cursor(), answered.call_token()), (None, None));
-    // A stream for the header and one for the data, each with its end.
+    // A stream for the header and one for the data, each with an end marker.
     let ends = answered.items().iter().filter(|item| matches!(item, Item::EndOfStream)).count();
     assert_eq!(ends, 2);
     let turns = journal.take();
@@ -135,7 +135,7 @@ fn a_producer_that_fails_late_keeps_what_it_gave() {
 fn assert_too_large(answered: &Answered) {
     assert_eq!((answered.status, answered.is_marked()), (200, true));
     assert_eq!(answered.error().error_type(), "ResponseTooLargeError");
-    assert_eq!(answered.told(), ["error ResponseTooLargeError"], "nothing else is left of it");
+    assert_eq!(answered.told(), ["error ResponseTooLargeError"], "nothing else is sent");
     assert!(answered.body.len() < 20_000, "{}", answered.body.len());
     let record = answered.record.as_ref().unwrap();
     assert_eq!(record.error.as_ref().unwrap().error_type(), "ResponseTooLargeError");
@@ -148,8 +148,8 @@ fn output_beyond_the_response_limit_is_an_error_in_its_place() {
     journal.take();
     assert_too_large(&server.send(init("repeat", repeat(1000, 1000))));
     let turns = journal.take().iter().filter(|line| *line == "turn").count();
-    assert!(turns < 20, "it is asked for no more: {turns}");
-    // One batch too many, and the last one.
+    assert!(turns < 20, "it is not called again: {turns}");
+    // One batch too many; it is the last one.
     assert_too_large(&server.send(init("repeat", repeat(1000, 13))));
     assert_too_large(&server.send(init("repeat", repeat(20_000, 1))));
 }
@@ -165,7 +165,7 @@ fn what_the_client_accepts_is_a_limit_too() {
 #[test]
 fn an_endless_producer_ends_with_an_error_where_no_limit_is_set() {
     let (server, _) = server(|builder| builder.compress(false));
-    // The batches share their memory, so that this test takes little of it.
+    // The batches share their memory, so this test needs little.
     assert_too_large(&server.send(init("repeat", repeat(1 << 20, i64::MAX))));
 }
 
@@ -236,7 +236,7 @@ fn nothing_is_sealed_of_a_producer_that_ends_with_its_response() {
     let open = |args: &Args, _: &mut CallContext| {
         let column = int(7);
         let state = State::unresumable_producer(Repeated { column, left: 1, fails: false });
-        // More than a token may hold.
+        // More than fits in a token.
         Stream::new(state).with_call_state(&"x".repeat(args.get::<i64>("bytes")? as usize))
     };
     let spec = Method::new("large")
@@ -268,7 +268,7 @@ fn a_client_reads_all_output_of_the_one_response() {
     for _ in 0..5 {
         while let Some(request) = caller.poll_request() {
             let request = request.map(|body| bytes::Bytes::from(body.concat()));
-            assert!(request.uri().path().ends_with("/init"), "there is no other request");
+            assert!(request.uri().path().ends_with("/init"), "there is only this request");
             let answered = server.send(request);
             let mut response = http::Response::new(answered.body);
             *response.headers_mut() = answered.headers;

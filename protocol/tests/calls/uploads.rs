@@ -1,4 +1,4 @@
-//! URLs to upload to, vended as an effect: late, twice, in time and not at all.
+//! Upload URLs, obtained through an effect: late, twice, in time and never.
 
 use crate::ask::{post, routing};
 use crate::common::batches::*;
@@ -40,7 +40,7 @@ fn the_effect_says_how_many_are_wanted_and_how_long_that_may_take() {
     let effect = visit.asked();
     assert!(matches!(effect.request, EffectRequest::UploadUrls(3)), "{effect:?}");
     assert_eq!((effect.time_limit, effect.shared_key), (Duration::from_secs(30), None));
-    assert!(matches!(visit.next(), RequestStep::Waiting), "it is not asked for twice");
+    assert!(matches!(visit.next(), RequestStep::Waiting), "it is not requested twice");
     assert_eq!(visit.withdrawn(), []);
     visit.done(effect.id, urls("one", 3));
     visit.done(effect.id, urls("other", 1));
@@ -77,7 +77,7 @@ fn a_request_that_is_dropped_leaves_nothing_behind() {
     let id = visit.asked().id;
     drop(visit);
     assert_eq!(budget.used(), 0);
-    // The id means nothing to a machine that asks nothing, and the same id nothing to one that asks for itself.
+    // The id is ignored by a machine that asks nothing, and also by one that asks for itself and has the same id.
     let mut other = Visit::begin(&server, crate::ask::unary("echo", row([("value", text("x"))])));
     other.done(id, urls("late", 1));
     assert_eq!(other.answer().text(), "x");

@@ -66,7 +66,7 @@ fn a_second_request_waits_before_its_body_is_read_and_is_woken_when_the_first_en
     assert_waits(&mut second);
     assert_eq!((second.wakes(), journal.take()), (0, vec![]));
     first.complete(work);
-    assert_eq!(second.wakes(), 1, "the first call has ended, whether its answer was taken or not");
+    assert_eq!(second.wakes(), 1, "the first call has ended, whether or not its answer was fetched");
     assert_eq!(second.answer().integer(), 2);
     assert_eq!(first.answer().integer(), 1);
     drop(second);
@@ -84,7 +84,7 @@ fn requests_are_served_in_the_order_in_which_they_came() {
     first.complete(work);
     let wakes: Vec<_> = waiting.iter().map(Visit::wakes).collect();
     assert_eq!(wakes, [1, 0, 0]);
-    // One that comes now does not overtake, though the woken one was not polled yet.
+    // A later request does not overtake, although the woken one was not polled yet.
     let mut late = Visit::begin(&server, increment(&token));
     assert_waits(&mut late);
     assert_waits(&mut waiting[1]);
@@ -107,7 +107,7 @@ fn one_that_leaves_the_queue_holds_up_nobody() {
     first.complete(work);
     assert_eq!((second.wakes(), fourth.wakes()), (1, 0));
     drop(second);
-    assert_eq!(fourth.wakes(), 1, "the turn passes on");
+    assert_eq!(fourth.wakes(), 1, "the next call gets its turn");
     assert_eq!(fourth.answer().integer(), 2);
 }
 
@@ -147,7 +147,7 @@ fn a_session_that_expires_is_lost_to_those_who_wait() {
     assert_lost(&mut polled);
     assert_eq!((woken.wakes(), served.wakes()), (1, 1));
     assert_lost(&mut woken);
-    // One is woken by the end of the call before it, and its time is over then.
+    // One is woken by the end of the previous call, when its own time has expired.
     first.complete(work);
     served.now += Duration::from_secs(61);
     assert_lost(&mut served);
@@ -212,14 +212,14 @@ fn work_that_is_dropped_gives_the_session_back() {
         assert_waits(&mut second);
         if with_its_transaction {
             drop(first);
-            assert_eq!(second.wakes(), 0, "the work has the session");
+            assert_eq!(second.wakes(), 0, "the work owns the session");
         }
         drop(work);
         assert_eq!(second.wakes(), 1);
         drop(second);
     }
     assert_eq!(journal.take(), Vec::<String>::new(), "none of them was a call yet");
-    assert_eq!(server.send(increment(&token)).integer(), 1, "its value is what it was");
+    assert_eq!(server.send(increment(&token)).integer(), 1, "its value is unchanged");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_call_that_breaks_off_at_any_step_gives_the_session_back() {
     let token = opened(&server);
     let steps: [fn(&mut Visit); 4] = [
         |visit| {
-            // The body is to come.
+            // The body is still to be received.
             let waker = std::task::Waker::noop();
             assert!(matches!(visit.transaction.poll(visit.now, waker), RequestStep::NeedBody));
         },
@@ -262,19 +262,19 @@ fn a_session_whose_token_did_not_go_out_does_not_stay_open() {
     assert_eq!(server.endpoint.session_count(), 1);
     drop(visit);
     assert_eq!(server.endpoint.session_count(), 0);
-    // What its work gave is dropped.
+    // The result of its work is dropped.
     let mut visit = open();
     let done = visit.work().run(&|| server.now);
     drop(visit);
     assert_eq!(server.endpoint.session_count(), 1);
     drop(done);
     assert_eq!(server.endpoint.session_count(), 0);
-    // Only its record was of use.
+    // Only its record is used.
     let mut visit = open();
     let mut done = visit.work().run(&|| server.now);
     assert!(done.take_record(server.now).is_some());
     assert_eq!(server.endpoint.session_count(), 0);
-    // Work that comes back when the request was answered already.
+    // Work that is completed after the request was answered.
     let mut visit = open();
     let work = visit.work();
     let done = work.run(&|| server.now);
@@ -282,7 +282,7 @@ fn a_session_whose_token_did_not_go_out_does_not_stay_open() {
     visit.transaction.complete(done).unwrap_err();
     assert_eq!(visit.answer().status, 500);
     assert_eq!(server.endpoint.session_count(), 0);
-    // And one that is answered stays.
+    // A session that was answered stays open.
     let mut visit = open();
     let token = visit.answer().header("vgi-session").unwrap().to_owned();
     drop(visit);

@@ -9,18 +9,18 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use std::sync::Arc;
 
-/// One row of parameters, none of them nullable.
+/// Returns one row of non-nullable parameters.
 pub fn row<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
     fields(columns.map(|(name, column)| (Field::new(name, column.data_type().clone(), false), column)))
 }
 
-/// One batch whose fields are given in full.
+/// Returns one batch with these fields.
 pub fn fields<const N: usize>(columns: [(Field, ArrayRef); N]) -> RecordBatch {
     let (fields, columns): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-/// No columns, and as many rows as asked for.
+/// Returns a batch without columns, with this many rows.
 pub fn no_columns(rows: usize) -> RecordBatch {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap()
@@ -60,7 +60,7 @@ pub fn floats32<const N: usize>(values: [f32; N]) -> ArrayRef {
     Arc::new(Float32Array::from(values.to_vec()))
 }
 
-/// `dictionary<int8, utf8>`.
+/// Returns a `dictionary<int8, utf8>`.
 pub fn colors<const N: usize>(values: [&str; N]) -> ArrayRef {
     Arc::new(values.into_iter().collect::<DictionaryArray<Int8Type>>())
 }
@@ -81,13 +81,13 @@ pub fn point(x: f64, name: Option<&str>) -> ArrayRef {
     Arc::new(StructArray::new(fields, vec![floats([x]), texts([name])], None))
 }
 
-/// A list whose items are a dictionary of their own.
+/// Returns the type of a list whose items have their own dictionary.
 pub fn labels_type() -> DataType {
     let item = DataType::Dictionary(Box::new(DataType::Int16), Box::new(DataType::Utf8));
     DataType::List(Arc::new(Field::new("item", item, true)))
 }
 
-/// One row of `labels_type`.
+/// Returns one row of `labels_type`.
 pub fn labels<const N: usize>(values: [Option<&str>; N]) -> ArrayRef {
     let items: DictionaryArray<Int16Type> = values.into_iter().collect();
     let DataType::List(item) = labels_type() else { unreachable!() };
@@ -102,7 +102,7 @@ pub fn counts_type() -> DataType {
     DataType::Map(Arc::new(Field::new("entries", entries, false)), false)
 }
 
-/// One row of `counts_type`.
+/// Returns one row of `counts_type`.
 pub fn counts<const N: usize>(entries: [(&str, i64); N]) -> ArrayRef {
     let DataType::Map(field, sorted) = counts_type() else { unreachable!() };
     let DataType::Struct(fields) = field.data_type() else { unreachable!() };
@@ -113,7 +113,7 @@ pub fn counts<const N: usize>(entries: [(&str, i64); N]) -> ArrayRef {
     Arc::new(MapArray::new(field.clone(), offsets, entries, None, sorted))
 }
 
-/// One row of `list<list<int32>>`.
+/// Returns one row of `list<list<int32>>`.
 pub fn matrix<const N: usize, const M: usize>(rows: [[i32; M]; N]) -> ArrayRef {
     let inner = ListArray::from_iter_primitive::<Int32Type, _, _>(rows.map(|row| Some(row.map(Some))));
     let item = Arc::new(Field::new("item", inner.data_type().clone(), true));

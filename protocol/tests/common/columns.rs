@@ -1,4 +1,4 @@
-//! A column of every Arrow type, with nulls, and long enough to be sliced anywhere.
+//! A column of every Arrow type, with nulls, and long enough to slice anywhere.
 
 use arrow_array::builder::{
     BinaryViewBuilder, FixedSizeBinaryBuilder, Int32Builder, ListBuilder, MapBuilder, StringBuilder,
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Rows of each column.
 pub const ROWS: usize = 21;
 
-/// Every third row is null.
+/// Whether a row is null: every third one.
 fn is_null(row: usize) -> bool {
     row % 3 == 2
 }
@@ -51,12 +51,12 @@ fn item(data_type: DataType) -> Arc<Field> {
     Arc::new(Field::new("item", data_type, true))
 }
 
-/// Lengths of lists: empty ones among them.
+/// Returns the lengths of lists, some of which are empty.
 fn lengths() -> impl Iterator<Item = usize> {
     (0..ROWS).map(|row| row % 4)
 }
 
-/// Values of all lists of these lengths.
+/// Returns the values of all lists of these lengths.
 fn list_values() -> ArrayRef {
     let len: usize = lengths().sum();
     Arc::new(StringArray::from_iter((0..len).map(|n| (n % 5 != 3).then(|| format!("value {n}")))))
@@ -157,7 +157,7 @@ fn nested() -> Vec<ArrayRef> {
     let values = list_values();
     let offsets = OffsetBuffer::<i64>::from_lengths(lengths());
     let large = LargeListArray::new(item(DataType::Utf8), offsets, values.clone(), Some(nulls()));
-    // Lists in views may lie in any order, overlap, and leave values out.
+    // The lists of a view may be in any order, overlap, and skip values.
     let sizes: Vec<i32> = lengths().map(|len| len as i32).collect();
     let starts: Vec<i32> = (0..ROWS as i32).map(|row| (row * 11) % 25).collect();
     let view = ListViewArray::new(
@@ -229,7 +229,7 @@ fn dictionaries() -> Vec<ArrayRef> {
         vec![Arc::new(byte.clone())],
         Some(nulls()),
     );
-    // A dictionary of structs, and one whose values have nulls.
+    // A dictionary of structs, and one with null values.
     let keys: PrimitiveArray<Int8Type> = some(|row| (row % 5) as i8).collect();
     let structs = DictionaryArray::new(keys.clone(), point_values(5));
     let numbers =
@@ -253,7 +253,7 @@ fn runs() -> Vec<ArrayRef> {
     vec![Arc::new(short), Arc::new(middle), Arc::new(long)]
 }
 
-/// Columns of values that take no bytes each, so that there may be more of them than the body has bits.
+/// Returns columns of values without bytes, so that there may be more values than the body has bits.
 pub fn weightless() -> Vec<ArrayRef> {
     let offsets = || OffsetBuffer::from_lengths([10_000, 0, 5_000]);
     let list = |values: ArrayRef| -> ArrayRef {
@@ -270,7 +270,7 @@ pub fn weightless() -> Vec<ArrayRef> {
     ]
 }
 
-/// One column of each type, [`ROWS`] rows long.
+/// Returns one column of each type, with [`ROWS`] rows.
 pub fn all() -> Vec<ArrayRef> {
     let groups = [casted(), plain(), views(), nested(), unions(), dictionaries(), runs()];
     let columns: Vec<_> = groups.into_iter().flatten().collect();
@@ -278,13 +278,13 @@ pub fn all() -> Vec<ArrayRef> {
     columns
 }
 
-/// A batch of this column alone.
+/// Returns a batch of only this column.
 pub fn batch(column: ArrayRef) -> RecordBatch {
     let field = Field::new("column", column.data_type().clone(), true);
     RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]).unwrap()
 }
 
-/// A batch with a column of each type.
+/// Returns a batch with a column of each type.
 pub fn wide() -> RecordBatch {
     let columns = all();
     let fields = columns.iter().enumerate();
@@ -293,7 +293,7 @@ pub fn wide() -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-/// Bytes at an address that is aligned to nothing.
+/// Returns the bytes at an unaligned address.
 pub fn unaligned(bytes: &[u8]) -> bytes::Bytes {
     let mut moved = vec![0; bytes.len() + 16];
     let start = (1..9).find(|start| moved[*start..].as_ptr().align_offset(2) != 0).unwrap();

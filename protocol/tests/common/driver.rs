@@ -1,4 +1,4 @@
-//! Joins a client's machine and a responder in memory, plays scripts on them and records what was said.
+//! Joins a client's machine and a responder in memory, plays scripts on them and records the conversations.
 
 use super::feed::{Feed, drain};
 use super::service::{responder, take_cancel_hooks};
@@ -10,7 +10,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::service::Responder;
 use vgi_rpc_protocol::{CommandError, ConnectionError, Limits, Next};
 
-/// One thing that a caller asks of its client.
+/// A command that a caller issues to its client.
 #[derive(Clone, Debug)]
 pub enum Command {
     Call {
@@ -22,7 +22,7 @@ pub enum Command {
         row: RecordBatch,
         metadata: Metadata,
     },
-    /// A request whose metadata is what is given, and nothing else.
+    /// A request with exactly this metadata.
     Request {
         kind: CallKind,
         row: RecordBatch,
@@ -58,7 +58,7 @@ impl Command {
     }
 }
 
-/// What a machine said when it had no more events.
+/// The state of a machine that has no more events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
     NeedInput,
@@ -70,7 +70,7 @@ pub enum Rest {
 }
 
 impl Rest {
-    /// The event, or why there is none.
+    /// Returns the event, or the state without one.
     pub fn or_event<E>(next: Result<Next<E>, ConnectionError>) -> Result<E, Self> {
         match next {
             Ok(Next::Event(event)) => Ok(event),
@@ -84,7 +84,7 @@ impl Rest {
     }
 }
 
-/// Runs all work that waits, sends what it gives, and says what the responder waits for then.
+/// Runs all pending work and sends its output. Returns what the responder then waits for.
 pub fn serve(server: &mut Responder, step: usize, out: &mut Vec<u8>) -> Rest {
     loop {
         let rest = match Rest::or_event(server.poll_work()) {
@@ -101,7 +101,7 @@ pub fn serve(server: &mut Responder, step: usize, out: &mut Vec<u8>) -> Rest {
     }
 }
 
-/// All events that wait, and what the client waits for then.
+/// Reads all pending events. Returns what the client then waits for.
 pub fn listen(client: &mut client::Connection, told: &mut Vec<Told>) -> Rest {
     loop {
         match Rest::or_event(client.poll_event()) {
@@ -111,21 +111,21 @@ pub fn listen(client: &mut client::Connection, told: &mut Vec<Told>) -> Rest {
     }
 }
 
-/// A client and a server with nothing but memory between them.
+/// A client and a server connected in memory.
 pub struct Pair {
     pub client: client::Connection,
     pub server: Responder,
     pub server_rest: Rest,
-    /// All that the client sent.
+    /// All bytes from the client.
     pub request: Vec<u8>,
 }
 
-/// What came of one command.
+/// The result of one command.
 #[derive(Clone, Debug)]
 pub struct Turn {
     pub command: Command,
     pub told: Vec<Told>,
-    /// What the server sent.
+    /// The bytes from the server.
     pub response: Bytes,
     /// What the client waits for.
     pub rest: Rest,
@@ -148,14 +148,14 @@ impl Pair {
         }
     }
 
-    /// Issues a command and lets both sides talk until neither has anything more to say.
+    /// Issues a command and exchanges bytes until neither side has more to send.
     pub fn play(&mut self, command: Command) -> Turn {
         command.issue(&mut self.client).unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (told, response, rest) = self.settle();
         Turn { command, told, response, rest }
     }
 
-    /// Lets both sides talk until neither has anything more to say.
+    /// Exchanges bytes until neither side has more to send.
     pub fn settle(&mut self) -> (Vec<Told>, Bytes, Rest) {
         let (mut told, mut response) = (Vec::new(), Vec::new());
         loop {
@@ -175,7 +175,7 @@ impl Pair {
         }
     }
 
-    /// Whether a unary call works, as it must whatever came before.
+    /// Checks that a unary call works, as it must after anything else.
     pub fn assert_usable(&mut self) {
         let turn = self.play(super::scenarios::unary(
             "echo",
@@ -189,11 +189,11 @@ pub fn lines(told: &[Told]) -> Vec<String> {
     told.iter().map(Told::line).collect()
 }
 
-/// A script that was played, and what was said.
+/// A played script, with its conversation.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     pub turns: Vec<Turn>,
-    /// All that the client sent.
+    /// All bytes from the client.
     pub request: Bytes,
     /// How often a cancel hook ran.
     pub cancel_hooks: usize,
@@ -202,7 +202,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// What the client was told, one line for each event.
+    /// Returns the client's events, one line each.
     pub fn lines(&self) -> Vec<String> {
         self.turns.iter().flat_map(|turn| lines(&turn.told)).collect()
     }
@@ -211,12 +211,12 @@ impl Conversation {
         self.turns.iter().flat_map(|turn| &turn.told)
     }
 
-    /// All that the server sent.
+    /// Returns all bytes from the server.
     pub fn response(&self) -> Bytes {
         self.turns.iter().flat_map(|turn| turn.response.clone()).collect()
     }
 
-    /// The error of the only call that failed.
+    /// Returns the error of the only failed call.
     pub fn error(&self) -> &vgi_rpc_protocol::wire::error::RpcError {
         let mut errors = self.told().filter_map(Told::error);
         let error = errors.next().expect("a call failed");
@@ -225,8 +225,7 @@ impl Conversation {
     }
 }
 
-/// Plays a script. After every command the client must wait for the next one, and neither side may believe that
-/// a call goes on when the other does not.
+/// Plays a script. After every command the client must wait for the next one, and the sides must agree whether a call is open.
 pub fn converse(script: Vec<Command>) -> Conversation {
     take_cancel_hooks();
     let mut pair = Pair::default();

@@ -1,4 +1,4 @@
-//! Bytes into a machine and out of it, cut into pieces in any way that a driver might.
+//! Input and output of a machine, cut into pieces as any driver might.
 
 use bytes::{Buf, Bytes};
 use std::io::IoSlice;
@@ -6,7 +6,7 @@ use vgi_rpc_protocol::ipc::{Outbox, Reader};
 use vgi_rpc_protocol::service::Responder;
 use vgi_rpc_protocol::{client, server};
 
-/// The `receive*` group that every machine has.
+/// The `receive*` group of every machine.
 pub trait Input {
     fn receive(&mut self, bytes: Bytes);
     fn read_buf(&mut self) -> &mut [u8];
@@ -34,15 +34,15 @@ inputs!(client::Connection, server::Connection, Responder, Reader);
 /// One read of a driver.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
-    /// At most so many bytes.
+    /// Maximum number of bytes.
     pub len: usize,
-    /// Through `read_buf` and `advance` instead of `receive`.
+    /// Uses `read_buf` and `advance` instead of `receive`.
     pub by_read: bool,
-    /// The machine is polled before the next piece comes.
+    /// Polls the machine before the next piece.
     pub poll: bool,
 }
 
-/// How bytes are cut: these pieces, over and over.
+/// How bytes are cut: into these pieces, repeatedly.
 #[derive(Clone, Debug)]
 pub struct Feed {
     pieces: Vec<Piece>,
@@ -71,7 +71,7 @@ impl Feed {
         Self::of(vec![Piece { len: 1, by_read: true, poll: true }])
     }
 
-    /// Gives the machine all bytes, polling it where the pieces say so and at the end.
+    /// Passes all bytes to the machine, polling it where the pieces say so and at the end.
     pub fn feed<M: Input>(&mut self, machine: &mut M, bytes: &Bytes, mut poll: impl FnMut(&mut M)) {
         let mut left = bytes.clone();
         while !left.is_empty() {
@@ -96,7 +96,7 @@ impl Feed {
     }
 }
 
-/// Appends what waits to `out`, as a driver with `write_vectored` would that gets rid of `step` bytes at a time.
+/// Appends pending output to `out`, `step` bytes at a time, like a driver that uses `write_vectored`.
 pub fn drain(outbox: Option<&mut Outbox>, step: usize, out: &mut Vec<u8>) {
     let Some(outbox) = outbox else { return };
     while outbox.has_remaining() {

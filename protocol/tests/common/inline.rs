@@ -1,4 +1,4 @@
-//! Runs one HTTP request to its answer on the calling thread, which waits where the request does.
+//! Runs one HTTP request to its response on the calling thread, which blocks while the request waits.
 
 use bytes::Bytes;
 use http::Request;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Failure};
 use vgi_rpc_protocol::http::{Body, Endpoint, RequestAnswer, RequestOrigin, RequestStep, Transaction};
 
-/// Wakes a thread that is parked.
+/// Unparks a thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -19,8 +19,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a request to its answer. `body` is told how large it may be, and asked for only if the request needs it;
-/// `perform` completes effects; `ended` is the time when a handler has returned.
+/// Runs a request to its answer. `body` gets the maximum size and is called only if the request needs the body; `perform`
+/// completes effects; `ended` is the time at which a handler has returned.
 pub fn run(
     mut transaction: Transaction,
     (began, ended): (Duration, Duration),
@@ -58,7 +58,7 @@ pub fn run(
     }
 }
 
-/// Answers a whole request, of which no effect is expected.
+/// Answers a complete request, which must not request effects.
 pub fn answer(endpoint: &Arc<Endpoint>, request: Request<Bytes>, arrival: RequestOrigin) -> RequestAnswer {
     let now = arrival.now;
     let (head, body) = request.into_parts();

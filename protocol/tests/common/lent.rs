@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use vgi_rpc_protocol::shm::{AccessError, SharedMemory};
 
-/// Memory of which a byte changes now and then, as often as `noise` says.
+/// Memory in which a byte changes at random, as often as `noise` says.
 pub struct Memory {
     bytes: Mutex<(Vec<u8>, u64)>,
     noise: u64,
@@ -14,7 +14,7 @@ impl Memory {
         Self::noisy(len, 0, 0)
     }
 
-    /// One access in `noise` finds a byte changed.
+    /// Returns memory in which one access in `noise` finds a byte changed.
     pub fn noisy(len: usize, noise: u64, seed: u64) -> Arc<Self> {
         Arc::new(Self { bytes: Mutex::new((vec![0; len], seed)), noise })
     }
@@ -23,16 +23,16 @@ impl Memory {
         self.bytes.lock().unwrap().0[at as usize..][..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Accesses bytes, of which the peer may have changed some.
+    /// Accesses bytes, some of which may have changed.
     fn access(&self, offset: u64, len: usize, copy: impl FnOnce(&mut [u8])) -> Result<(), AccessError> {
         let (bytes, random) = &mut *self.bytes.lock().unwrap();
         if self.noise > 0 {
-            // A generator of Marsaglia's.
+            // Marsaglia's xorshift generator.
             for shift in [13_i32, -7, 17] {
                 *random ^= if shift > 0 { *random << shift } else { *random >> -shift };
             }
             if *random % self.noise == 0 {
-                // Near the start more often: the header is there.
+                // More often near the start, where the header is.
                 let range = if *random & 64 > 0 { 128 } else { bytes.len() as u64 };
                 bytes[(*random >> 20 & 0xffff_ffff) as usize % range as usize] ^= (*random >> 8) as u8;
             }

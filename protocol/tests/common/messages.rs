@@ -1,4 +1,4 @@
-//! Message headers made by hand, with claims that no writer makes.
+//! Handmade message headers, with claims that no writer produces.
 
 use arrow_ipc::convert::IpcSchemaEncoder;
 use arrow_ipc::{
@@ -9,22 +9,22 @@ use arrow_schema::Schema;
 use bytes::Bytes;
 use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, UnionWIPOffset, Vector, WIPOffset};
 
-/// The compressions of buffers that this build reads.
+/// The buffer compressions that this build supports.
 pub const COMPRESSIONS: &[CompressionType] = &[
     CompressionType::LZ4_FRAME,
     #[cfg(feature = "zstd")]
     CompressionType::ZSTD,
 ];
 
-/// A message's prefix and header, of which everything may be a lie.
+/// The prefix and header of a message; every field may be false.
 #[derive(Clone, Debug)]
 pub struct Header {
     pub body_len: i64,
     pub metadata: Vec<(String, String)>,
     pub version: MetadataVersion,
-    /// The type that the header claims to be, if not its own.
+    /// The type in the header, if not the actual one.
     pub claimed: Option<MessageHeader>,
-    /// How many buffers each column of views has for its long values, if that is said at all.
+    /// The number of long-value buffers of each view column, if present.
     pub variadic_counts: Option<Vec<i64>>,
     /// How the buffers of a record batch are compressed.
     pub compression: Option<CompressionType>,
@@ -48,14 +48,14 @@ impl Header {
         Self { body_len, ..Self::default() }
     }
 
-    /// A schema message.
+    /// Returns a schema message.
     pub fn schema(&self, schema: &Schema) -> Bytes {
         let mut builder = FlatBufferBuilder::new();
         let table = IpcSchemaEncoder::new().schema_to_fb_offset(&mut builder, schema);
         self.finish(builder, MessageHeader::Schema, table.as_union_value())
     }
 
-    /// A record batch of these rows, field nodes (length, nulls) and buffers (offset, length).
+    /// Returns a record batch of these rows, field nodes (length, nulls) and buffers (offset, length).
     pub fn batch(&self, rows: i64, nodes: &[(i64, i64)], buffers: &[(i64, i64)]) -> Bytes {
         let mut builder = FlatBufferBuilder::new();
         let nodes: Vec<_> =
@@ -107,7 +107,7 @@ impl Header {
     }
 }
 
-/// Prefix, header, padding.
+/// Returns the prefix, the header and padding.
 pub fn framed(header: &[u8]) -> Bytes {
     let padded = header.len().next_multiple_of(8);
     let mut bytes = vec![0xff; 4];
@@ -120,7 +120,7 @@ pub fn framed(header: &[u8]) -> Bytes {
 pub type Fields<'a> = WIPOffset<Vector<'a, ForwardsUOffset<arrow_ipc::Field<'a>>>>;
 pub type KeyValues<'a> = WIPOffset<Vector<'a, ForwardsUOffset<arrow_ipc::KeyValue<'a>>>>;
 
-/// A field of this type. Its name, and its metadata if it has any, are shared.
+/// Returns a field of this type. Its name and metadata, if any, are shared.
 pub fn field<'a>(
     builder: &mut FlatBufferBuilder<'a>,
     data_type: arrow_ipc::Type,
@@ -147,7 +147,7 @@ pub fn field<'a>(
     )
 }
 
-/// A message of this table, with metadata of its own.
+/// Returns a message of this table, with its own metadata.
 pub fn message(
     mut builder: FlatBufferBuilder<'_>,
     header_type: MessageHeader,
@@ -167,7 +167,7 @@ pub fn message(
     framed(builder.finished_data())
 }
 
-/// A schema message of fields that were built already, and may share their parts.
+/// Returns a schema message of prebuilt fields, which may share parts.
 pub fn schema(mut builder: FlatBufferBuilder<'_>, fields: Fields<'_>) -> Bytes {
     let fields = WIPOffset::new(fields.value());
     let schema =

@@ -1,5 +1,5 @@
-//! What the integration tests share: a service with every kind of method, a driver that joins a client's and a
-//! server's machine in memory, and scripts of conversations.
+//! Common code of the integration tests: a service with every kind of method, a driver that joins a client's and a server's
+//! machine in memory, and scripts of conversations.
 #![allow(dead_code, missing_docs, reason = "each test binary uses its own part of this module")]
 
 pub mod batches;
@@ -16,7 +16,7 @@ pub mod service;
 pub mod streams;
 pub mod told;
 
-/// Keeps the panics that a test handler throws on purpose out of the test's output. Any other panic is shown.
+/// Hides the panics that a test handler throws on purpose. Other panics are shown.
 pub fn quiet_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {

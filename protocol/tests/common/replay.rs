@@ -1,4 +1,4 @@
-//! Plays one side of a recorded conversation again, with its bytes cut in another way.
+//! Replays one side of a recorded conversation with its bytes cut differently.
 
 use super::driver::{Conversation, Rest, listen, serve};
 use super::feed::{Feed, drain};
@@ -15,7 +15,7 @@ use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{IdSource, Limits, client};
 
-/// What a client was told in each turn, and what it sent.
+/// A client's events in each turn, and the bytes that it sent.
 #[derive(Debug, PartialEq)]
 pub struct ClientSide {
     pub told: Vec<Vec<Told>>,
@@ -28,7 +28,7 @@ impl ClientSide {
         Self { told, sent: conversation.request.to_vec() }
     }
 
-    /// Gives the recorded commands and responses to a client anew. Output leaves in writes of `step` bytes.
+    /// Issues the recorded commands and responses to a client. Output leaves in writes of `step` bytes.
     pub fn replay(conversation: &Conversation, feed: &mut Feed, step: usize) -> Self {
         let mut client = client::Connection::new(Limits::default());
         let (mut told, mut sent) = (Vec::new(), Vec::new());
@@ -46,7 +46,7 @@ impl ClientSide {
     }
 }
 
-/// What a responder sends for these requests, and what it waits for at the end.
+/// Returns a responder's output for these requests, and what it waits for at the end.
 pub fn replay_responder(request: &Bytes, feed: &mut Feed, step: usize) -> (Vec<u8>, Rest) {
     super::quiet_panics();
     let mut server = responder(Limits::default());
@@ -58,7 +58,7 @@ pub fn replay_responder(request: &Bytes, feed: &mut Feed, step: usize) -> (Vec<u
     (sent, rest)
 }
 
-/// A server's event, comparable.
+/// A comparable server event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     Request(RecordBatch, Metadata),
@@ -91,8 +91,8 @@ pub fn config(limits: Limits) -> server::Config {
     }
 }
 
-/// Answers for a server's bare connection, in the simplest way that fits each request: a unary call with void, a
-/// stream call with one empty batch for each input, anything unknown with an error.
+/// Answers for a server's bare connection in the simplest way that fits each request: a unary call with void, a stream call
+/// with one empty batch per input, unknown calls with an error.
 pub struct Bare {
     service: Arc<Service>,
     pub seen: Vec<Seen>,
@@ -106,7 +106,7 @@ impl Default for Bare {
 }
 
 impl Bare {
-    /// What a connection made of these requests, and what it waits for at the end.
+    /// Returns a connection's events for these requests, its output, and what it waits for at the end.
     pub fn replay(request: &Bytes, feed: &mut Feed, step: usize) -> (Vec<Seen>, Vec<u8>, Rest) {
         let mut bare = Self::default();
         let mut connection = server::Connection::new(config(Limits::default()));
@@ -117,7 +117,7 @@ impl Bare {
         (bare.seen, bare.sent, rest)
     }
 
-    /// Answers all events that wait.
+    /// Answers all pending events.
     pub fn answer(&mut self, connection: &mut server::Connection, step: usize) -> Rest {
         loop {
             let event = match Rest::or_event(connection.poll_event()) {

@@ -1,4 +1,4 @@
-//! The conversations that the tests have: each a script of commands with a name.
+//! The conversations of the tests: named scripts of commands.
 
 use super::batches::*;
 use super::driver::Command;
@@ -29,7 +29,7 @@ pub fn stream_with_header(method: &str, row: RecordBatch) -> Command {
     call(MAIN, method, CallKind::Stream { header: true }, row)
 }
 
-/// A call of the versioned protocol by a client of this version.
+/// Returns a call of the versioned protocol by a client of this version.
 pub fn versioned(version: Option<&'static str>, command: Command) -> Command {
     match command {
         Command::Call { method, id, kind, row, metadata, .. } => {
@@ -39,7 +39,7 @@ pub fn versioned(version: Option<&'static str>, command: Command) -> Command {
     }
 }
 
-/// A request with exactly this metadata.
+/// Returns a request with exactly this metadata.
 pub fn request<const N: usize>(kind: CallKind, row: RecordBatch, metadata: [(&str, &[u8]); N]) -> Command {
     Command::Request { kind, row, metadata: metadata.into_iter().collect() }
 }
@@ -88,7 +88,7 @@ pub fn add(row: RecordBatch) -> Command {
     unary("add", row)
 }
 
-/// `open`, then `commands`.
+/// Returns the script of `open` and `commands`.
 pub fn script<const N: usize>(open: Command, commands: [Command; N]) -> Vec<Command> {
     std::iter::once(open).chain(commands).collect()
 }
@@ -97,7 +97,7 @@ fn nullable(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)
 }
 
-/// Streams that go wrong in the turn in which this script's last command is.
+/// Returns streams that fail in the turn of this script's last command.
 pub fn producer_that(manner: &str) -> Vec<Command> {
     script(count_until(1, manner), [tick(), tick()])
 }
@@ -112,7 +112,7 @@ macro_rules! scenarios {
             $script
         })*
 
-        /// Every scenario with its name.
+        /// Returns every scenario with its name.
         pub fn all() -> Vec<(&'static str, Vec<Command>)> {
             vec![$((stringify!($name), $name())),*]
         }

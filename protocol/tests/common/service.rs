@@ -1,4 +1,4 @@
-//! The service under test: every kind of method, and every way for one to misbehave.
+//! The service under test: every kind of method, and every way that one can misbehave.
 
 use super::batches::*;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -24,14 +24,14 @@ pub const MAIN: &str = "test.Main.v1";
 pub const VERSIONED: &str = "test.Versioned.v1";
 pub const VERSION: &str = "1.4.2";
 pub const SERVER_ID: &str = "server-1";
-/// How a panic that a handler throws for a test begins.
+/// The prefix of panics that handlers throw on purpose.
 pub const ON_PURPOSE: &str = "on purpose";
 
 thread_local! {
     static CANCEL_HOOKS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How often `on_cancel` ran on this thread since this was asked last.
+/// Returns how often `on_cancel` ran on this thread since the previous call.
 pub fn take_cancel_hooks() -> usize {
     CANCEL_HOOKS.take()
 }
@@ -40,13 +40,13 @@ fn count_cancel_hook() {
     CANCEL_HOOKS.set(CANCEL_HOOKS.get() + 1);
 }
 
-/// The one service of all tests: it has no state.
+/// Returns the service of all tests, which has no state.
 pub fn service() -> Arc<Service> {
     static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| service_with(|builder| builder));
     SERVICE.clone()
 }
 
-/// The same with other settings.
+/// Returns the same with other settings.
 pub fn service_with(set: impl FnOnce(ServiceBuilder) -> ServiceBuilder) -> Arc<Service> {
     let main = Protocol::new(MAIN).methods(unary_methods()).methods(producers()).methods(exchanges());
     let versioned = Protocol::new(VERSIONED)
@@ -58,7 +58,7 @@ pub fn service_with(set: impl FnOnce(ServiceBuilder) -> ServiceBuilder) -> Arc<S
     Arc::new(set(service).build().unwrap())
 }
 
-/// A responder of [`service`] that gives requests without an id the ids that [`IdSource`] makes of a fixed seed.
+/// Returns a responder of [`service`], which generates missing ids with an [`IdSource`] of a fixed seed.
 pub fn responder(limits: Limits) -> Responder {
     Responder::new(service(), Peer::new(TransportKind::Pipe, SERVER_ID), limits, IdSource::seeded(7))
 }
@@ -124,7 +124,7 @@ fn unary_methods() -> Vec<MethodSpec> {
     ]
 }
 
-/// What a handler knows of its call, in one line.
+/// Describes a call as its handler sees it, in one line.
 fn about(context: &CallContext) -> String {
     let mark = context.metadata().get_str("mark").unwrap_or("-").to_owned();
     format!(
@@ -142,13 +142,13 @@ fn numbers() -> arrow_schema::SchemaRef {
     schema([("n", DataType::Int64)])
 }
 
-/// Emits `next`, `next + 1` and so on below `count`. What else it does is its `manner`.
+/// Emits `next`, `next + 1` and so on below `count`. Its `manner` selects further behaviour.
 #[derive(Serialize, Deserialize)]
 struct Count {
     next: i64,
     count: i64,
     manner: String,
-    /// The turn at which the manner shows.
+    /// The turn at which `manner` applies.
     at: i64,
 }
 
@@ -180,7 +180,7 @@ impl Producer for Count {
     }
 }
 
-/// The ways for one turn of a stream to go wrong, or otherwise than usual.
+/// Applies one of the ways in which a turn can fail or behave unusually.
 fn misbehave(manner: &str, turn: &mut Turn, columns: Vec<ArrayRef>) -> Result<(), RpcError> {
     match manner {
         "error" => Err(RpcError::runtime_error("failed in a turn")),
@@ -315,7 +315,7 @@ impl Producer for Wide {
     }
 }
 
-/// Answers a tick's metadata with the same metadata.
+/// Answers a tick with the tick's metadata.
 #[derive(Serialize, Deserialize)]
 struct Marks {
     turns: i64,
@@ -346,7 +346,7 @@ impl Producer for Reordered {
     }
 }
 
-/// Three turns with a dictionary that stays, grows and changes, and logs between them.
+/// Three turns with a dictionary that is kept, extended and replaced, and logs between them.
 #[derive(Serialize, Deserialize)]
 struct Colors {
     turn: usize,
@@ -384,7 +384,7 @@ impl Producer for Large {
     }
 }
 
-/// Multiplies the column `value`. What else it does is its `manner`.
+/// Multiplies the column `value`. Its `manner` selects further behaviour.
 #[derive(Serialize, Deserialize)]
 struct Scale {
     factor: f64,

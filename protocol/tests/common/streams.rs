@@ -1,4 +1,4 @@
-//! IPC streams made by hand, and read back item by item.
+//! Handmade IPC streams, and their items.
 
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
@@ -12,14 +12,14 @@ use vgi_rpc_protocol::ipc::{
 
 pub const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
-/// A stream of these batches, complete with its end.
+/// Returns a complete stream of these batches.
 pub fn stream_of(batches: &[(RecordBatch, Metadata)]) -> Bytes {
     let mut bytes = open_stream_of(batches).to_vec();
     bytes.extend_from_slice(&END_OF_STREAM);
     bytes.into()
 }
 
-/// A stream of these batches without its end.
+/// Returns a stream of these batches without its end.
 pub fn open_stream_of(batches: &[(RecordBatch, Metadata)]) -> Bytes {
     let schema = EncodedSchema::new(batches[0].0.schema()).unwrap();
     let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::default());
@@ -30,7 +30,7 @@ pub fn open_stream_of(batches: &[(RecordBatch, Metadata)]) -> Bytes {
     outbox.copy_to_bytes(outbox.len())
 }
 
-/// All batches of all streams, which must be complete.
+/// Returns all batches of all streams, which must be complete.
 pub fn batches_of(bytes: &Bytes) -> Vec<(RecordBatch, Metadata)> {
     let items = items_of(bytes, &Limits::default()).unwrap();
     items
@@ -42,7 +42,7 @@ pub fn batches_of(bytes: &Bytes) -> Vec<(RecordBatch, Metadata)> {
         .collect()
 }
 
-/// All items of all streams, which must be complete.
+/// Returns all items of all streams, which must be complete.
 pub fn items_of(bytes: &Bytes, limits: &Limits) -> Result<Vec<Item>, ReadError> {
     let mut reader = Reader::new(limits.clone());
     reader.receive(bytes.clone());
@@ -54,7 +54,7 @@ pub fn items_of(bytes: &Bytes, limits: &Limits) -> Result<Vec<Item>, ReadError> 
     Ok(items)
 }
 
-/// Where each message ends, end markers included.
+/// Returns the end of each message, including end markers.
 pub fn message_ends(bytes: &Bytes) -> Vec<usize> {
     let (mut at, mut ends) = (0, Vec::new());
     while at < bytes.len() {
@@ -68,8 +68,7 @@ pub fn message_ends(bytes: &Bytes) -> Vec<usize> {
     ends
 }
 
-/// The body's length in a header: the fourth field of its root table. The rest is not looked at, because metadata need not
-/// be text.
+/// Returns the body length from a header, the fourth field of its root table. Skips the rest: metadata need not be text.
 fn body_len(header: &[u8]) -> usize {
     let root = number::<4>(header, 0) as usize;
     let back = number::<4>(header, root) as u32 as i32;
@@ -85,7 +84,7 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> u64 {
     bytes[at..at + N].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Batches whose dictionary grows by one value of `len` bytes each time.
+/// Returns batches whose dictionary grows by one value of `len` bytes each time.
 pub fn growing(count: usize, len: usize) -> Bytes {
     let values: Vec<String> = (0..count).map(|n| format!("{n:0len$}")).collect();
     let batch = |n: usize| {
@@ -101,7 +100,7 @@ pub fn growing(count: usize, len: usize) -> Bytes {
     writer.into_inner().unwrap().into()
 }
 
-/// A batch of so many columns, each with a dictionary of its own of one value of `len` bytes.
+/// Returns a batch of this many columns, each with its own dictionary of one value of `len` bytes.
 pub fn many_dictionaries(count: usize, len: usize) -> Bytes {
     let value = "0".repeat(len);
     let columns = (0..count).map(|n| {

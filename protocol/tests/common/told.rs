@@ -1,4 +1,4 @@
-//! What a client was told, in a form that can be compared, and in one line for expectations.
+//! A client's events in comparable form, and as one-line texts for expectations.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -11,7 +11,7 @@ use vgi_rpc_protocol::ipc::{Metadata, decode_batch};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
-/// A client's event, comparable.
+/// A comparable client event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     Log(LogMessage),
@@ -34,7 +34,7 @@ impl From<Event> for Told {
 }
 
 impl Told {
-    /// One line: `log INFO text`, `output n=1; n=2 {"key": "value"}`, `failed ValueError: text`, `finished`.
+    /// Formats the event in a line: `log INFO text`, `output n=1; n=2 {"key": "value"}`, `failed ValueError: text`, `finished`.
     pub fn line(&self) -> String {
         match self {
             Self::Log(log) => format!("log {} {}", log.level, log.message),
@@ -45,7 +45,7 @@ impl Told {
         }
     }
 
-    /// The error of a failed call.
+    /// Returns the error of a failed call.
     pub fn error(&self) -> Option<&RpcError> {
         match self {
             Self::Failed(error) => Some(error),
@@ -59,7 +59,7 @@ fn with_metadata(batch: &RecordBatch, metadata: &Metadata) -> String {
     if metadata.is_empty() { rows } else { format!("{rows} {metadata:?}") }
 }
 
-/// A batch's rows as `name=value` pairs. A record inside a `binary` column is shown as `<name=value>`.
+/// Formats a batch's rows as `name=value` pairs. A record inside a `binary` column is formatted as `<name=value>`.
 pub fn rows(batch: &RecordBatch) -> String {
     if batch.num_columns() == 0 || batch.num_rows() == 0 {
         return format!("{} rows of {} columns", batch.num_rows(), batch.num_columns());

@@ -1,4 +1,4 @@
-//! Byte streams: every conversation is the same whether its batches lie elsewhere or not.
+//! Byte streams: every conversation is the same whether or not its batches are in external storage.
 
 use crate::common::driver::{Command, Rest, lines, listen, serve};
 use crate::common::feed::drain;
@@ -21,7 +21,7 @@ pub struct Wire {
     pub client: client::Connection,
     pub server: Responder,
     pub store: Store,
-    /// Bytes that the server has sent.
+    /// Number of bytes that the server has sent.
     pub sent: usize,
 }
 
@@ -36,7 +36,7 @@ impl Wire {
         Self { client, server, store, sent: 0 }
     }
 
-    /// Issues a command and lets both sides talk until neither has anything more to say.
+    /// Issues a command and exchanges bytes until neither side has more to send.
     pub fn play(&mut self, command: &Command) -> Vec<Told> {
         command.issue(&mut self.client).unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut told = Vec::new();
@@ -114,7 +114,7 @@ fn a_batch_below_the_threshold_is_sent_as_it_is() {
     let logged: Vec<_> = records.iter().map(|record| access_log::line(record, Duration::ZERO, 0)).collect();
     assert!(!logged[0].contains("externalized_bytes"), "{logged:?}");
     assert!(logged[1].contains(&format!("\"externalized_bytes\":{}", stored[1])), "{logged:?}");
-    assert!(records[1].statistics.output.bytes >= 100_000, "what the application gave is counted");
+    assert!(records[1].statistics.output.bytes >= 100_000, "the application's data is counted");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn no_debug_output_of_a_machine_shows_a_url() {
     assert!(!format!("{:?} {effect:?}", wire.server).contains(SECRET));
     serve(&mut wire.server, usize::MAX, &mut down);
     assert!(down.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
-    // Read into the memory that the machine lends, and in the middle of the message.
+    // Read into the machine's own buffer, also in the middle of the message.
     for piece in down.chunks(100) {
         wire.client.read_buf()[..piece.len()].copy_from_slice(piece);
         wire.client.advance(piece.len());
@@ -233,7 +233,7 @@ fn a_client_that_closes_its_stream_takes_the_fetch_back() {
 }
 
 impl Wire {
-    /// Lets both sides talk until neither has anything more to say.
+    /// Exchanges bytes until neither side has more to send.
     fn play_rest(&mut self) -> Vec<String> {
         let (mut up, mut down, mut told) = (Vec::new(), Vec::new(), Vec::new());
         drain(self.client.poll_transmit(), usize::MAX, &mut up);

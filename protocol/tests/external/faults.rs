@@ -1,4 +1,4 @@
-//! What may go wrong with an object: the error of its call, and nothing of the object reaches the application.
+//! Faults of external objects: each fails its call with an error, and no data of the object reaches the application.
 
 use crate::bytes::Wire;
 use crate::common::driver::lines;
@@ -60,7 +60,7 @@ fn a_fetch_that_fails_is_the_error_of_its_call() {
     let mut wire = Wire::new(&service_with(externalising(always())), store.clone());
     wire.play(&echo("x"));
     for reason in [FailureReason::TimedOut, FailureReason::Unavailable, FailureReason::Refused] {
-        // The server stores, and the client's fetch fails.
+        // The server stores the object, and the client's fetch fails.
         let told = {
             let (before, store) = (store.objects(), store.clone());
             store.damage(|_| panic!("on purpose, not fetched"));

@@ -1,4 +1,4 @@
-//! HTTP: every call is the same whether its batches lie elsewhere or not, within the limits of its responses.
+//! HTTP: every call is the same whether or not its batches are in external storage, within the limits of its responses.
 
 use crate::common::batches::*;
 use crate::common::service::{service, service_with};
@@ -13,7 +13,7 @@ use vgi_rpc_protocol::http::EndpointBuilder;
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::Service;
 
-/// Two endpoints of one service, so that no stream stays on one of them, and a caller that fetches.
+/// Returns two endpoints of one service, so that no stream stays on one of them, and a caller that fetches.
 pub fn pair_of(
     service: &Arc<Service>,
     store: &Store,
@@ -31,7 +31,7 @@ fn told(pair: &mut Pair) -> Vec<Told> {
     pair.events().into_iter().map(Told::from).collect()
 }
 
-/// Plays a call with all turns that it has, up to six.
+/// Plays a call with all its turns, up to six.
 fn play(pair: &mut Pair, method: &str, kind: CallKind, params: &arrow_array::RecordBatch) -> Vec<Told> {
     pair.try_call(method, kind, params).unwrap();
     let mut all = told(pair);
@@ -97,7 +97,7 @@ fn the_cursor_of_a_turn_lies_inside_its_object() {
     let object = store.object(0);
     let holds = |needle: &[u8]| object.bytes.windows(needle.len()).any(|window| window == needle);
     assert!(holds(b"vgi_rpc.stream_state#b64"));
-    assert_eq!(seen(&send_told(&mut pair, 5.0)).1, ["output value=10.0"], "the stream goes on from it");
+    assert_eq!(seen(&send_told(&mut pair, 5.0)).1, ["output value=10.0"], "the stream continues from it");
 }
 
 fn send_told(pair: &mut Pair, value: f64) -> Vec<Told> {
@@ -123,7 +123,7 @@ fn a_batch_below_the_threshold_is_stored_if_only_that_keeps_the_response_within_
     let told = play(&mut pair, "large", STREAM, &row([("rows", int(9000))]));
     assert!(seen(&told).1.iter().all(|line| !line.starts_with("failed")), "{told:?}");
     assert!(store.objects() > 1 && store.objects() == store.fetched());
-    // Without a store the same is refused.
+    // Without a store the same call is refused.
     let mut pair = pair_of(&crate::common::service::service(), &store, limited);
     let told = play(&mut pair, "echo", UNARY, &row([("value", text(&long))]));
     assert!(told[0].line().contains("max_response_bytes"), "{told:?}");

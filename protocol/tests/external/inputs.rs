@@ -1,4 +1,4 @@
-//! Requests and inputs that lie elsewhere: what a handler sees of them, and what is refused.
+//! Requests and inputs in external storage: what a handler sees of them, and what is refused.
 
 use crate::bytes::Wire;
 use crate::common::batches::*;
@@ -17,7 +17,7 @@ use vgi_rpc_protocol::ipc::{Metadata, encode_batch};
 use vgi_rpc_protocol::service::{CallContext, CallHook, CallScope};
 use vgi_rpc_protocol::wire::keys;
 
-/// Stores a batch, and gives the metadata that points to it.
+/// Stores a batch. Returns the metadata that points to it.
 fn elsewhere(store: &Store, batch: &RecordBatch, metadata: &Metadata, more: &Metadata) -> Metadata {
     let bytes = encode_batch(batch, metadata).unwrap();
     let location = store.put(Stored { bytes, coding: None });
@@ -54,7 +54,7 @@ fn a_request_is_resolved_before_its_handler_sees_it() {
         (record.request_rows, record.statistics.input.rows, record.statistics.input.batches),
         (1, 1, 1)
     );
-    // The metadata of the call is that of the request, not that of the object.
+    // The call's metadata is the request's, not the object's.
     let about = row_of_about();
     let mut own = routing("about");
     own.push("mark", "of the request");
@@ -64,12 +64,12 @@ fn a_request_is_resolved_before_its_handler_sees_it() {
     assert!(told[0].contains("mark of the request"), "{told:?}");
 }
 
-/// `about` takes no parameters; any column of one row will do to point with.
+/// Returns a row to point with. `about` has no parameters, so any columns will do.
 fn row_of_about() -> RecordBatch {
     no_columns(1)
 }
 
-/// Notes the parameters of calls.
+/// Records the parameters of calls.
 #[derive(Clone, Default)]
 struct Listener(Arc<Mutex<Vec<RecordBatch>>>);
 
@@ -118,7 +118,7 @@ fn an_input_is_resolved_before_its_turn() {
     let told = wire.play(&Command::Send(values([]), metadata));
     assert_eq!(seen(&told).1, ["output value=2.0; value=5.0"]);
     let told = wire.play(&Command::Send(values([4.0]), Metadata::new()));
-    assert_eq!(seen(&told).1, ["output value=8.0"], "the stream goes on");
+    assert_eq!(seen(&told).1, ["output value=8.0"], "the stream continues");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Calls whose batches lie elsewhere, in memory: both roles, byte streams and HTTP, an object store with faults.
+//! Calls with batches in external storage, in memory: both roles, byte streams and HTTP, an object store with faults.
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 

@@ -1,7 +1,7 @@
-//! Conversations whose objects meet any fault at any time, by seed: each call ends once, nothing wrong is taken for data, and the
-//! connection serves on.
+//! Conversations whose objects meet any fault at any time, by seed: each call ends once, wrong data is never accepted, and the
+//! connection remains usable.
 //!
-//! A run is a function of its seed. `VGI_RPC_SEED=n` runs that seed alone; `VGI_RPC_SEEDS=n` says how many to run.
+//! A run is a function of its seed. `VGI_RPC_SEED=n` runs only that seed; `VGI_RPC_SEEDS=n` sets the number of runs.
 
 use crate::common::driver::{Command, Rest, listen, serve};
 use crate::common::feed::drain;
@@ -21,9 +21,9 @@ use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::{Peer, Responder, Service, TransportKind};
 use vgi_rpc_protocol::{IdSource, Limits, client};
 
-/// Seeds of a run that is not told how many.
+/// Default number of seeds.
 const SEEDS: u64 = 1_000;
-/// Rounds after which a conversation that has not come to an end never will.
+/// Rounds after which a conversation is considered endless.
 const MAX_ROUNDS: usize = 10_000;
 
 static SERVICES: LazyLock<Vec<Arc<Service>>> = LazyLock::new(|| {
@@ -36,7 +36,7 @@ static SERVICES: LazyLock<Vec<Arc<Service>>> = LazyLock::new(|| {
     settings.into_iter().map(|settings| service_with(externalising(settings))).collect()
 });
 
-/// What the calls of a script come to without a fault, and without a store.
+/// The events of each script's calls without a fault and without a store.
 static EXPECTED: LazyLock<BTreeMap<&str, Vec<String>>> = LazyLock::new(|| {
     let play = |script: &[Command]| {
         let mut run = Run::new(&service(), 0);
@@ -54,11 +54,11 @@ struct Run {
     server: Responder,
     store: Store,
     draws: Draws,
-    /// Effects that are out: of the server, and of the client.
+    /// Pending effects; true for the server's, false for the client's.
     out: Vec<(bool, Effect)>,
     told: Vec<Told>,
     account: Account,
-    /// Faults that were made.
+    /// Number of injected faults.
     faults: usize,
     faulty: bool,
 }
@@ -83,7 +83,7 @@ impl Run {
         }
     }
 
-    /// Plays a command until both sides are at rest. `None` if the command is not possible any more.
+    /// Plays a command until both sides are at rest. Returns `None` if the command is no longer possible.
     fn play(&mut self, command: &Command) -> Option<()> {
         command.issue(&mut self.client).ok()?;
         for _ in 0..MAX_ROUNDS {
@@ -106,7 +106,7 @@ impl Run {
         panic!("the conversation does not end");
     }
 
-    /// Carries bytes both ways. False if there were none.
+    /// Transfers bytes in both directions. Returns false if there were none.
     fn carry(&mut self) -> bool {
         let (mut up, mut down) = (Vec::new(), Vec::new());
         drain(self.client.poll_transmit(), usize::MAX, &mut up);
@@ -134,7 +134,7 @@ impl Run {
         }
     }
 
-    /// Performs one of the effects that are out, as it is drawn. False if there is none.
+    /// Performs a randomly chosen pending effect. Returns false if there is none.
     fn perform(&mut self) -> bool {
         if self.out.is_empty() {
             return false;
@@ -143,7 +143,7 @@ impl Run {
         let completion = self.completion(&effect);
         self.complete(of_server, effect.id, completion);
         if self.draws.once_in(4) {
-            // What is completed again, or was never out, changes nothing.
+            // A repeated completion changes nothing.
             self.complete(of_server, effect.id, Completion::Done);
         }
         true
@@ -179,7 +179,7 @@ impl Run {
                 self.store.damage(self.draws.pick(&damage));
                 let completion = self.store.perform(effect);
                 self.store.damage(|bytes| bytes);
-                // What is stored is not damaged.
+                // Stored objects are not damaged.
                 self.faults -= usize::from(matches!(completion, Completion::Stored(_)));
                 completion
             }
@@ -187,7 +187,7 @@ impl Run {
     }
 }
 
-/// Plays a script with a second one behind it.
+/// Plays a script, and then a second one.
 fn run(seed: u64) -> (usize, usize) {
     let mut draws = Draws::seeded(seed ^ 0x5eed);
     let index = draws.below(SERVICES.len());
@@ -201,7 +201,7 @@ fn run(seed: u64) -> (usize, usize) {
         }
     }
     let (_, told) = seen(&run.told);
-    // A cap refuses what is large; all else that is not faulty is as if nothing lay elsewhere.
+    // A cap refuses large objects; otherwise a run without faults is the same as without external storage.
     if run.faults == 0 && index != 3 {
         assert_eq!(told, EXPECTED[name], "{name}");
     }
@@ -230,7 +230,7 @@ fn run(seed: u64) -> (usize, usize) {
     assert!(run.out.is_empty(), "{name}");
     let (faults, stored, account) = (run.faults, run.store.objects(), run.account.clone());
     drop(run);
-    assert_eq!(account.held(), 0, "{name}: nothing is left");
+    assert_eq!(account.held(), 0, "{name}: nothing remains");
     (faults, stored)
 }
 

@@ -13,7 +13,7 @@ use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::ServiceBuilder;
 use vgi_rpc_protocol::wire::keys;
 
-/// In the query of every URL. Nothing but the metadata of a batch may show it.
+/// Part of the query of every URL. Only the metadata of a batch may show it.
 pub const SECRET: &str = "s3cr3t-signature";
 
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub struct Stored {
     pub coding: Option<&'static str>,
 }
 
-/// What an object store holds, and how often it was asked.
+/// An object store, with a count of its fetches.
 #[derive(Clone, Default)]
 pub struct Store(Arc<Mutex<State>>);
 
@@ -30,19 +30,19 @@ pub struct Store(Arc<Mutex<State>>);
 struct State {
     objects: BTreeMap<String, Stored>,
     fetched: usize,
-    /// What becomes of the next fetch or store.
+    /// The result of the next fetch or store, if it is to fail.
     fails: Option<Failure>,
-    /// What objects are changed to as they are given out.
+    /// Damages objects when they are fetched.
     damage: Option<fn(Bytes) -> Bytes>,
 }
 
 impl Store {
-    /// How many objects it holds.
+    /// Returns the number of stored objects.
     pub fn objects(&self) -> usize {
         self.0.lock().unwrap().objects.len()
     }
 
-    /// How many were fetched.
+    /// Returns the number of fetches.
     pub fn fetched(&self) -> usize {
         self.0.lock().unwrap().fetched
     }
@@ -55,7 +55,7 @@ impl Store {
         self.0.lock().unwrap().damage = Some(damage);
     }
 
-    /// Keeps an object, and gives its URL.
+    /// Stores an object. Returns its URL.
     pub fn put(&self, stored: Stored) -> Location {
         let mut state = self.0.lock().unwrap();
         let url = url(state.objects.len());
@@ -99,7 +99,7 @@ impl Store {
                 });
                 Completion::UploadUrls(vended.collect())
             }
-            other => panic!("nobody asks for {other:?}"),
+            other => panic!("unexpected effect {other:?}"),
         }
     }
 
@@ -124,22 +124,23 @@ fn url(number: usize) -> String {
     format!("https://store.example/{number}?signature={SECRET}")
 }
 
-/// Where the store lies may be fetched from.
+/// Allows fetches from the store.
 pub fn options() -> FetchOptions {
     FetchOptions { policy: UrlPolicy::https_public(), ..FetchOptions::default() }
 }
 
-/// Every batch with rows.
+/// Externalises every batch with rows.
 pub fn always() -> Externalisation {
     Externalisation { threshold: 1, ..Externalisation::default() }
 }
 
-/// A service that fetches, and externalises what these settings say.
+/// Configures a service that fetches, and externalises according to these settings.
 pub fn externalising(settings: Externalisation) -> impl FnOnce(ServiceBuilder) -> ServiceBuilder {
     move |builder| builder.fetch_external(options()).externalise(settings)
 }
 
-/// What an application sees: provenance is checked and taken away, and logs, which an object gives before its batch, are apart.
+/// Returns the events as an application sees them, with logs, which an object returns before its batch, separate. Checks the
+/// provenance and removes it.
 pub fn seen(told: &[Told]) -> (Vec<String>, Vec<String>) {
     let lines = |told: &Told| match told.clone() {
         Told::Output(batch, metadata) => Told::Output(batch, without_provenance(metadata)).line(),

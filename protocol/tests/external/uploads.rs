@@ -1,4 +1,4 @@
-//! Requests that are larger than their server takes: uploaded where it says, and pointed to.
+//! Requests that exceed the server's limit: uploaded to a URL from the server, and sent as a pointer.
 
 use crate::common::batches::*;
 use crate::common::service::service_with;
@@ -20,7 +20,7 @@ fn paths(pair: &Pair) -> Vec<(String, u16)> {
 }
 
 fn large() -> arrow_array::RecordBatch {
-    // Numbers that no coding makes short enough.
+    // Numbers that no coding compresses enough.
     let mut state = 7_u64;
     let letters: String = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -47,7 +47,7 @@ fn a_request_that_was_refused_as_too_large_is_uploaded() {
         [("/vgi/test.Main.v1/echo", 413), ("/vgi/__upload_url__/init", 200), ("/vgi/test.Main.v1/echo", 200)];
     assert_eq!(paths(&pair), expected.map(|(path, status)| (path.to_owned(), status)));
     assert_eq!((store.objects(), store.fetched()), (1, 1));
-    // What the server takes is known now.
+    // The server's limit is known now.
     pair.exchanged.clear();
     pair.call("echo", UNARY, &large());
     assert_eq!(
@@ -74,7 +74,7 @@ fn an_input_that_is_too_large_is_uploaded() {
     let told = pair.told();
     assert!(told.len() == 1 && told[0].starts_with("output ") && told[0].contains("3998.0"), "{told:?}");
     assert_eq!((store.objects(), store.fetched()), (1, 1));
-    assert_eq!(pair.send(&row([("value", floats([4.0]))])), ["output 8.0"], "the stream goes on");
+    assert_eq!(pair.send(&row([("value", floats([4.0]))])), ["output 8.0"], "the stream continues");
 }
 
 #[test]

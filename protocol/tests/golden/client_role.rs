@@ -1,15 +1,15 @@
-//! Our client in the place of the reference's client.
+//! Our client in place of the reference's client.
 
 use super::told::TOLD;
 use super::*;
 
-/// What a client of ours was told and sent where the reference's client had its conversation.
+/// The events of our client, and the bytes that it sent, in the place of the reference's client.
 struct Played {
     told: Vec<Told>,
     sent: Bytes,
 }
 
-/// Gives our client the reference client's part, chunk by chunk, and the reference server's answers.
+/// Drives our client with the reference client's commands, chunk by chunk, and the reference server's answers.
 fn play_client(scenario: &Scenario) -> Played {
     let name = &scenario.name;
     let mut client = client::Connection::new(Limits::default());
@@ -24,9 +24,9 @@ fn play_client(scenario: &Scenario) -> Played {
             reader.receive(bytes.clone());
             while let Some(item) = reader.next_item().unwrap() {
                 match item {
-                    // A stream that comes in mid-call is that call's input.
+                    // A stream that begins during a call is that call's input.
                     Item::Schema(_) => in_input = !client.is_idle(),
-                    // Where there is nothing to end any more, the client has ended it by itself.
+                    // The result is ignored: the client may have ended the stream itself.
                     Item::EndOfStream if in_input => _ = client.close(),
                     Item::EndOfStream => {}
                     Item::Batch(batch, metadata) => say(&mut client, scenario, &batch, &metadata),
@@ -35,18 +35,18 @@ fn play_client(scenario: &Scenario) -> Played {
         }
         drain(client.poll_transmit(), usize::MAX, &mut sent);
     }
-    assert!(client.is_idle(), "{name}: the last call is over");
-    assert!(reader.is_at_boundary(), "{name}: the client said all of its part");
-    assert_eq!(listen(&mut client, &mut told), Rest::NeedCommand, "{name}: nothing is left");
+    assert!(client.is_idle(), "{name}: the last call has ended");
+    assert!(reader.is_at_boundary(), "{name}: the client sent its whole part");
+    assert_eq!(listen(&mut client, &mut told), Rest::NeedCommand, "{name}: no event remains");
     client.receive_eof();
     assert_eq!(listen(&mut client, &mut told), Rest::Closed, "{name}");
     Played { told, sent: sent.into() }
 }
 
-/// Has the client say what the reference's client said.
+/// Issues the command that sends what the reference's client sent.
 fn say(client: &mut client::Connection, scenario: &Scenario, batch: &RecordBatch, metadata: &Metadata) {
     if client.is_idle() {
-        // Input of a stream that did not open: ours sends none of it once it knows.
+        // Input of a stream that did not open: our client sends none once it knows.
         if !is_input(metadata, scenario) {
             let kind = scenario.call_kind(metadata.get_str(keys::METHOD).unwrap_or_default());
             client.send_request(kind, &encoded(batch), batch, metadata).unwrap();
@@ -91,8 +91,8 @@ fn our_client_says_what_the_references_client_says() {
         let ours = batches_of(&play_client(&scenario).sent);
         let mut theirs = batches_of(&scenario.request);
         match scenario.name.as_str() {
-            // The reference's client sends its first input before it reads that the stream did not open, and asks
-            // for one more turn although the stream has ended with its last batch.
+            // The reference's client sends its first input before it reads that the stream did not open, and requests one more
+            // turn although the stream has ended with its last batch.
             "produce_error_on_init" | "exchange_error_on_init" | "produce_tick_metadata" => {
                 drop(theirs.pop())
             }
@@ -114,7 +114,7 @@ fn our_client_is_told_the_values_that_the_reference_sent() {
     assert!(TOLD.len() > 80);
 }
 
-/// The only batch that came as a result or an output.
+/// Returns the only batch received as a result or an output.
 fn only_output(name: &str) -> RecordBatch {
     let told = play_client(&scenario(name)).told;
     let mut outputs = told.into_iter().filter_map(|told| match told {
@@ -126,7 +126,7 @@ fn only_output(name: &str) -> RecordBatch {
     output
 }
 
-/// A record that is the result.
+/// Returns the record in the result.
 fn record(name: &str) -> RecordBatch {
     let bytes = only_output(name).column(0).as_binary::<i32>().value(0).to_vec();
     decode_batch(bytes.into(), &Limits::default()).unwrap().0
@@ -227,7 +227,7 @@ fn reflection_of_the_reference_is_read() {
     let secondary = ServiceDescription::decode(&payload("reflection_describe_secondary")).unwrap();
     assert_eq!(secondary.summary, list.protocols[1]);
     assert!(secondary.methods.iter().any(|method| method.name == "fail_oversized"));
-    // Reflection is the same protocol everywhere, so its description is the same too.
+    // Reflection is the same protocol everywhere, so its description is also the same.
     let theirs = ServiceDescription::decode(&payload("reflection_describe_reflection")).unwrap();
     let hash = reflection::protocol_hash(reflection::PROTOCOL_NAME, &reflection::methods()).unwrap();
     assert_eq!(theirs.summary.protocol_hash, hash);

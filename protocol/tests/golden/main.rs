@@ -1,4 +1,4 @@
-//! Replays what the Python reference said to itself: tests/golden, whose capture.py tells what its files mean.
+//! Replays the Python reference's conversations with itself: tests/golden, where capture.py describes the files.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -45,9 +45,9 @@ struct Scenario {
     name: String,
     method: String,
     kind: String,
-    /// Type, code and kind of the error that the reference's client was given.
+    /// Type, code and kind of the error that the reference's client received.
     error: Option<[String; 3]>,
-    /// Who spoke when: true for the client.
+    /// Chunks in order, each true if from the client.
     chunks: Vec<(bool, Bytes)>,
     request: Bytes,
     response: Bytes,
@@ -66,7 +66,7 @@ fn scenarios() -> Vec<Scenario> {
             (by_client, if by_client { up.split_to(len) } else { down.split_to(len) })
         });
         let chunks = chunks.collect();
-        assert!(up.is_empty() && down.is_empty(), "{name}: the chunks are all there is");
+        assert!(up.is_empty() && down.is_empty(), "{name}: the chunks are complete");
         let error = &entry["error"];
         Scenario {
             name: name.clone(),
@@ -79,7 +79,7 @@ fn scenarios() -> Vec<Scenario> {
         }
     };
     let scenarios: Vec<_> = index["scenarios"].as_object().unwrap().iter().map(scenario).collect();
-    assert!(scenarios.len() > 120, "the capture is there: {}", scenarios.len());
+    assert!(scenarios.len() > 120, "the capture is complete: {}", scenarios.len());
     scenarios
 }
 
@@ -119,12 +119,12 @@ fn encoded(batch: &RecordBatch) -> EncodedSchema {
     EncodedSchema::new(batch.schema()).unwrap()
 }
 
-/// A batch of a stream call's input, which the reference may send after the call has failed.
+/// Whether this is a batch of a stream call's input, which the reference may send after the call has failed.
 fn is_input(metadata: &Metadata, scenario: &Scenario) -> bool {
     scenario.kind != "by hand" && !metadata.contains_key(keys::METHOD)
 }
 
-/// The requests in a stream of bytes, and the batches of input after each.
+/// Returns the requests in a stream of bytes, each with the input batches after it.
 fn calls(request: &Bytes, scenario: &Scenario) -> Vec<(Metadata, Vec<(RecordBatch, Metadata)>)> {
     let mut calls: Vec<(Metadata, Vec<_>)> = Vec::new();
     for (batch, metadata) in batches_of(request) {
@@ -136,7 +136,7 @@ fn calls(request: &Bytes, scenario: &Scenario) -> Vec<(Metadata, Vec<(RecordBatc
     calls
 }
 
-/// Every stream of the reference, written by us and read again.
+/// Every stream of the reference, encoded by us and decoded again.
 #[test]
 fn what_the_reference_wrote_reads_the_same_when_we_write_it() {
     let mut batches = 0;

@@ -1,4 +1,4 @@
-//! External objects that the reference has written: tests/golden/objects, whose objects.py says what its files mean.
+//! External objects written by the reference: tests/golden/objects, where objects.py describes the files.
 
 use super::common::streams::batches_of;
 use arrow_array::cast::AsArray;
@@ -22,14 +22,14 @@ fn index() -> Value {
     serde_json::from_slice(&read("index.json")).unwrap()
 }
 
-/// Resolves an object by the pointer batch that the reference made for it.
+/// Resolves an object with the reference's pointer batch.
 fn resolve(name: &str, coding: Option<&str>, piece: usize) -> Resolved {
     let [(batch, metadata)] = &batches_of(&read(&format!("{name}.pointer.bin")))[..] else {
         panic!("{name}")
     };
     let pointer = Pointer::recognise(batch.num_rows(), metadata).unwrap().expect("a pointer");
     assert_eq!(pointer.sha256.is_none(), name.contains("without_digest"), "{name}");
-    assert_eq!(pointer.to_metadata(), *metadata, "{name}: written as the reference writes it");
+    assert_eq!(pointer.to_metadata(), *metadata, "{name}: the same bytes as the reference's");
     let account = Budget::new(64 << 20).account();
     let mut resolution =
         Resolution::new(pointer, batch.schema(), &Limits::default(), &account, Caps::default());
@@ -44,7 +44,7 @@ fn resolve(name: &str, coding: Option<&str>, piece: usize) -> Resolved {
 fn objects_of_the_reference_are_resolved() {
     let index = index();
     let objects = index["objects"].as_object().unwrap();
-    assert!(objects.len() >= 5, "the capture is there");
+    assert!(objects.len() >= 5, "the capture exists");
     for (name, entry) in objects {
         let coding = entry["coding"].as_str();
         if coding == Some("zstd") && cfg!(not(feature = "zstd")) {

@@ -1,4 +1,4 @@
-//! Our server's connection in the place of the reference's server.
+//! Our server's connection in place of the reference's server.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn response_streams(response: &Bytes) -> VecDeque<ResponseStream> {
 }
 
 impl ResponseStream {
-    /// Sends the logs that come next, and gives what comes after them.
+    /// Sends the next logs. Returns the batch after them.
     fn next(&mut self, connection: &mut server::Connection) -> Option<(RecordBatch, Metadata)> {
         loop {
             let (batch, metadata) = self.batches.pop_front()?;
@@ -37,7 +37,7 @@ impl ResponseStream {
     }
 }
 
-/// A log without what the connection adds to it.
+/// Returns a log without what the connection adds to it.
 fn log(metadata: &Metadata) -> LogMessage {
     let mut log = LogMessage::from_metadata(metadata).unwrap();
     log.extra.remove("server_id");
@@ -49,7 +49,7 @@ fn is_error(batch: &RecordBatch, metadata: &Metadata) -> bool {
     classify(batch.num_rows(), Some(metadata)) == BatchKind::Error
 }
 
-/// A server's connection of ours that answers the reference's client as the reference did.
+/// A server's connection that answers the reference's client like the reference.
 struct Server<'a> {
     scenario: &'a Scenario,
     connection: server::Connection,
@@ -76,7 +76,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Answers all events that wait.
+    /// Answers all pending events.
     fn answer(&mut self) {
         loop {
             match self.connection.poll_event().unwrap() {
@@ -139,7 +139,7 @@ impl<'a> Server<'a> {
                 self.open = None;
             }
             Event::Refused(_) => {
-                // What the connection refuses by itself the reference has refused too.
+                // What the connection itself refuses, the reference has also refused.
                 self.answers.pop_front().expect("the reference answered");
             }
         }
@@ -156,7 +156,7 @@ fn play_server(scenario: &Scenario) -> Server<'_> {
             server.connection.receive(bytes.clone());
             server.answer();
         } else {
-            // Whatever the reference had said by now we have said: nobody waits for anybody.
+            // We have sent everything that the reference had sent by now: neither side waits for the other.
             heard.extend_from_slice(bytes);
             said += said_by(&heard, &server.sent, said, scenario);
         }
@@ -164,7 +164,7 @@ fn play_server(scenario: &Scenario) -> Server<'_> {
     server
 }
 
-/// Batches of `theirs` beyond the first `from`, each of which must be among `ours` in the same place.
+/// Checks that the batches of `theirs` after the first `from` equal those of `ours` in the same places. Returns their number.
 fn said_by(theirs: &[u8], ours: &[u8], from: usize, scenario: &Scenario) -> usize {
     let (theirs, ours) = (open_batches(theirs), open_batches(ours));
     assert!(theirs.len() <= ours.len(), "{}: {} of {} batches", scenario.name, ours.len(), theirs.len());
@@ -174,7 +174,7 @@ fn said_by(theirs: &[u8], ours: &[u8], from: usize, scenario: &Scenario) -> usiz
     theirs.len() - from
 }
 
-/// All batches so far, in streams that may not have ended.
+/// Returns all batches so far, of streams that may not have ended.
 fn open_batches(bytes: &[u8]) -> Vec<(RecordBatch, Metadata)> {
     let mut reader = Reader::new(Limits::default());
     reader.receive(Bytes::copy_from_slice(bytes));
@@ -209,8 +209,8 @@ fn our_server_hears_every_call_and_answers_as_the_reference_did() {
     for scenario in scenarios() {
         let name = &scenario.name;
         let mut server = play_server(&scenario);
-        assert!(server.connection.is_idle(), "{name}: the connection is free again");
-        assert!(server.answers.is_empty(), "{name}: every answer was called for");
+        assert!(server.connection.is_idle(), "{name}: the connection is idle");
+        assert!(server.answers.is_empty(), "{name}: every answer was used");
         server.connection.receive_eof();
         assert!(matches!(server.connection.poll_event(), Ok(Next::Closed)), "{name}");
         let (theirs, ours) = (&scenario.response, Bytes::from(server.sent));
@@ -265,7 +265,7 @@ fn our_server_sees_methods_rows_metadata_and_ends() {
                         ended = true;
                     }
                     Some(other) => panic!("{name}: {other:?}"),
-                    // The stream was over; the rest was passed over.
+                    // The stream had ended; the rest was skipped.
                     None => ended = true,
                 }
             }

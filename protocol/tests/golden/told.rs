@@ -1,6 +1,6 @@
-//! What the client is told in the scenarios that lines can show.
+//! The client's expected events in the scenarios that can be shown as text.
 
-/// What the client is told, as lines, in the scenarios that one line can show. Values are those of scenarios.py.
+/// The client's expected events, one line each, in the scenarios that can be shown so. The values are those of scenarios.py.
 pub const TOLD: &[(&str, &[&str])] = &[
     ("echo_string", &["output result=hello"]),
     ("echo_string_empty", &["output result="]),

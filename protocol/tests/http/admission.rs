@@ -1,4 +1,4 @@
-//! Calls that ask something before they run: each waits, goes on with the answer, and is recorded once whatever ends it.
+//! Calls that ask questions before they run: each waits, continues with the answer, and is recorded once however it ends.
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -14,7 +14,7 @@ use vgi_rpc_protocol::service::{CallContext, Method, Protocol, Service};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// `double` asks two questions before it runs, and counts how often it does.
+/// Returns a server whose `double` asks two questions before it runs, and counts its runs.
 fn asking(runs: &Arc<AtomicUsize>) -> Server {
     let runs = runs.clone();
     let double = Method::new("double").param("value", DataType::Int64).returns(DataType::Int64);
@@ -36,7 +36,7 @@ fn double() -> http::Request<bytes::Bytes> {
     call_of("test.Asking.v1", "double", "", row([("value", int(21))]))
 }
 
-/// A call that waits for the answer to its first question.
+/// Returns a call that waits for the answer to its first question.
 fn waiting(server: &Server) -> Transaction {
     let (head, body) = double().into_parts();
     let mut transaction =
@@ -103,11 +103,11 @@ fn work_that_comes_back_to_nobody_gives_the_record() {
     transaction.receive_body(Body::Whole(body)).unwrap();
     let mut done = loop {
         match transaction.poll(START, Waker::noop()) {
-            // The first is the service's start.
+            // The first work is the service's start-up.
             RequestStep::Work(work) => {
                 let mut done = work.run(&|| START);
                 if format!("{done:?}").contains("Called") {
-                    assert!(transaction.hang_up(START).is_none(), "the work is out");
+                    assert!(transaction.hang_up(START).is_none(), "the work is running");
                     break done;
                 }
                 assert!(done.take_record(START).is_none());

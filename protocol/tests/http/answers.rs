@@ -1,4 +1,4 @@
-//! Unary calls that were dispatched: values, logs, failures. WIRE_PROTOCOL 10, "Unary call (HTTP)".
+//! Dispatched unary calls: values, logs, failures. WIRE_PROTOCOL 10, "Unary call (HTTP)".
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -103,7 +103,7 @@ fn a_request_without_an_id_is_given_one_and_unreasonable_ones_are_replaced() {
     }
     made.sort();
     made.dedup();
-    assert_eq!(made.len(), 6, "no two are alike");
+    assert_eq!(made.len(), 6, "all are different");
 }
 
 #[test]

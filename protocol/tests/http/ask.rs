@@ -9,16 +9,16 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
 
-/// What a server says that it codes and decodes.
+/// The codings that a server advertises.
 pub const ALL_CODINGS: &str = if cfg!(feature = "zstd") { "zstd, gzip" } else { "gzip" };
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::wire::keys;
 
-/// Adding to a request.
+/// Adds headers to a request.
 pub trait With: Sized {
-    /// One header line more.
+    /// Adds a header line.
     fn with(self, name: &str, value: &str) -> Self;
-    /// One header line instead of those of the name.
+    /// Replaces the header lines of this name.
     fn having(self, name: &str, value: &str) -> Self;
 }
 
@@ -40,33 +40,33 @@ fn header(name: &str, value: &str) -> (HeaderName, HeaderValue) {
     (name.parse().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
 }
 
-/// A request without a body.
+/// Returns a request without a body.
 pub fn ask(method: &str, path: &str) -> Request<Bytes> {
     Request::builder().method(method).uri(path).body(Bytes::new()).unwrap()
 }
 
-/// A request with an Arrow body.
+/// Returns a request with an Arrow body.
 pub fn post(path: &str, body: Bytes) -> Request<Bytes> {
     Request::post(path).header("content-type", ARROW_STREAM).body(body).unwrap()
 }
 
-/// The metadata of a request for this method.
+/// Returns the metadata of a request for this method.
 pub fn routing(protocol: &str, method: &str) -> Metadata {
     [(keys::METHOD, method), (keys::PROTOCOL, protocol), (keys::REQUEST_VERSION, "1")].into_iter().collect()
 }
 
-/// A request of any method and part: `part` is empty, `/init` or `/exchange`.
+/// Returns a request of any method and part: `part` is empty, `/init` or `/exchange`.
 pub fn call_of(protocol: &str, method: &str, part: &str, row: RecordBatch) -> Request<Bytes> {
     let body = stream_of(&[(row, routing(protocol, method))]);
     post(&format!("/vgi/{protocol}/{method}{part}"), body)
 }
 
-/// A unary call.
+/// Returns a unary call.
 pub fn unary(method: &str, row: RecordBatch) -> Request<Bytes> {
     call_of(MAIN, method, "", row)
 }
 
-/// A call of `echo`.
+/// Returns a call of `echo`.
 pub fn echo(value: &str) -> Request<Bytes> {
     unary("echo", row([("value", text(value))]))
 }
@@ -91,12 +91,12 @@ pub fn init_until(method: &str, at: i64, manner: &str) -> Request<Bytes> {
     init(method, row([("at", int(at)), ("manner", text(manner))]))
 }
 
-/// An exchange's input.
+/// Returns the input of an exchange.
 pub fn value(value: f64) -> RecordBatch {
     row([("value", floats([value]))])
 }
 
-/// A stream's tokens, as its client keeps them.
+/// A stream's tokens, as its client stores them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
     pub cursor: Option<String>,
@@ -104,7 +104,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Those of the answer to an init.
+    /// Returns the tokens of the response to an init.
     #[track_caller]
     pub fn of(answered: &Answered) -> Self {
         let tokens = Self { cursor: answered.cursor(), call: answered.call_token() };
@@ -112,11 +112,11 @@ impl Tokens {
         tokens
     }
 
-    /// Takes the next cursor. Only an init has a call token.
+    /// Replaces the cursor with the next one. Only an init returns a call token.
     #[track_caller]
     pub fn follow(&mut self, answered: &Answered) {
         assert_eq!(answered.call_token(), None, "a call token is minted once");
-        self.cursor = Some(answered.cursor().expect("a stream that goes on"));
+        self.cursor = Some(answered.cursor().expect("a stream that continues"));
     }
 
     pub fn metadata(&self) -> Metadata {
@@ -131,7 +131,7 @@ impl Tokens {
     }
 }
 
-/// A further turn of a stream of any protocol, with metadata beside the tokens.
+/// Returns a further turn of a stream of any protocol, with additional metadata.
 pub fn turn_of(
     (protocol, method): (&str, &str),
     input: RecordBatch,
@@ -143,17 +143,17 @@ pub fn turn_of(
     post(&format!("/vgi/{protocol}/{method}/exchange"), stream_of(&[(input, metadata)]))
 }
 
-/// An exchange's further turn.
+/// Returns a further turn of an exchange.
 pub fn turn(method: &str, input: RecordBatch, tokens: &Tokens) -> Request<Bytes> {
     turn_of((MAIN, method), input, tokens, &[])
 }
 
-/// A producer's further turn.
+/// Returns a further turn of a producer.
 pub fn tick(method: &str, tokens: &Tokens) -> Request<Bytes> {
     turn(method, no_columns(0), tokens)
 }
 
-/// Gives a stream up.
+/// Cancels a stream.
 pub fn cancel(method: &str, tokens: &Tokens) -> Request<Bytes> {
     turn_of((MAIN, method), no_columns(0), tokens, &[(keys::CANCEL, "true")])
 }

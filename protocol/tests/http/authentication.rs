@@ -1,4 +1,4 @@
-//! Who a request is from, and that nothing else is said to strangers. WIRE_PROTOCOL 10, "Authentication (HTTP)".
+//! Who sent a request, and that unauthenticated clients learn nothing else. WIRE_PROTOCOL 10, "Authentication (HTTP)".
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use vgi_rpc_protocol::http::Sticky;
 use vgi_rpc_protocol::http::auth::{AuthContext, AuthError, AuthRequest, Reason, bearer_static};
 
-/// A server of everything there is, for ann alone.
+/// Returns a server with every feature, only for ann.
 fn server() -> (Server, Arc<local::Counters>) {
     let (service, counters) = local::service();
     let server = serve(service, |builder| {
@@ -91,7 +91,7 @@ fn a_wrong_credential_is_refused_and_not_repeated() {
         assert!(!String::from_utf8_lossy(&refused.body).contains("of "), "{credential}");
     }
     let twice = ann(ann(local("who")));
-    assert_eq!(server.send(twice).status, 401, "which of the two would a proxy have looked at?");
+    assert_eq!(server.send(twice).status, 401, "a proxy may have used either of them");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn health_and_preflights_are_open() {
         assert_eq!(server.send(ask(method, path)).status, 200, "{method} {path}");
     }
     assert_eq!(server.send(ask("GET", "/.well-known/security.txt")).status, 404);
-    assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody was asked");
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "the authenticator did not run");
     for path in ["/vgi/health/", "/vgi", "/nothing", "/vgi/test.Local.v1/who"] {
         assert_eq!(server.send(ask("GET", path)).status, 401, "{path}");
     }
@@ -181,7 +181,7 @@ fn an_authenticator_that_cannot_say_is_no_refusal() {
     assert!(!String::from_utf8_lossy(&answered.body).contains("10.0.0.1"));
     let answered = server(AuthError::Failed("no such table: users".into())).send(local("who"));
     assert_eq!((answered.status, answered.is_marked()), (500, false));
-    assert!(!String::from_utf8_lossy(&answered.body).contains("users"), "what went wrong is the operator's");
+    assert!(!String::from_utf8_lossy(&answered.body).contains("users"), "only the operator sees the cause");
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! How large an answer may get. WIRE_PROTOCOL 10, "Capability discovery", and the specification's page on HTTP response
-//! budgets.
+//! Maximum response size. WIRE_PROTOCOL 10, "Capability discovery", and the specification's page on HTTP response budgets.
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -19,7 +18,7 @@ fn server(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Server {
     serve(local::service().0, set)
 }
 
-/// The answer is an error that stands for a response of more than `limit` bytes, and nothing else.
+/// Checks that the response is only an error in place of one of more than `limit` bytes.
 #[track_caller]
 fn assert_too_large(answered: &Answered, method: &str, limit: u64) {
     assert_eq!((answered.status, answered.is_marked()), (200, true), "{:?}", answered.told());
@@ -29,7 +28,7 @@ fn assert_too_large(answered: &Answered, method: &str, limit: u64) {
     let text = error.message();
     assert!(text.contains(&format!("> {limit})")) && text.contains("max_response_bytes ("), "{text}");
     assert!(text.contains(method), "{text}");
-    assert_eq!((answered.cursor(), answered.call_token()), (None, None), "there is no going on from it");
+    assert_eq!((answered.cursor(), answered.call_token()), (None, None), "the stream cannot continue");
 }
 
 fn produce(bytes: i64) -> Request<Bytes> {
@@ -44,7 +43,7 @@ fn grow(bytes: i64, tokens: &Tokens) -> Request<Bytes> {
     turn_of((LOCAL, "grow"), row([("bytes", int(bytes))]), tokens, &[])
 }
 
-/// The limit and preference that a stream's handler was told.
+/// Returns the limit and preference that a stream's handler saw.
 fn told_budget(answered: &Answered) -> String {
     answered.data()[0].0.column(1).as_string::<i32>().value(0).to_owned()
 }
@@ -63,7 +62,7 @@ fn the_limit_is_exact_and_counts_framing_but_no_coding() {
     assert_eq!(exactly.send(big(80_000)).text().len(), 80_000);
     let less = server(|builder| builder.max_response_bytes(Some(length - 1)));
     assert_too_large(&less.send(big(80_000)), "big", length - 1);
-    // Coded it is a few bytes long.
+    // The coded response is a few bytes long.
     let coded = less.send(big(80_000).with("accept-encoding", "gzip"));
     assert!(coded.is_marked());
 }
@@ -115,7 +114,7 @@ fn an_exchanges_turn_over_the_limit_leaves_no_cursor() {
     let server = server(|builder| builder.max_response_bytes(Some(70_000)));
     let tokens = Tokens::of(&server.send(call_of(LOCAL, "grow", "/init", row([("header", int(1))]))));
     assert_too_large(&server.send(grow(80_000, &tokens)), "grow", 70_000);
-    assert!(server.send(grow(60_000, &tokens)).cursor().is_some(), "the cursor before it still serves");
+    assert!(server.send(grow(60_000, &tokens)).cursor().is_some(), "the previous cursor is still valid");
 }
 
 #[test]
@@ -125,7 +124,7 @@ fn what_a_stream_was_opened_with_holds_for_all_of_it() {
         let first = server.send(produce(80_000).with(ACCEPT, "70000"));
         assert_eq!(told_budget(&first), "70000 70000");
         let tokens = Tokens::of(&first);
-        // Neither silence nor a larger number loosens it.
+        // Neither a missing nor a larger value raises the limit.
         assert_too_large(&server.send(next("produce", &tokens)), "produce", 70_000);
         assert_too_large(&server.send(next("produce", &tokens).with(ACCEPT, "1000000")), "produce", 70_000);
         assert_too_large(&server.send(next("produce", &tokens).with(ACCEPT, "66000")), "produce", 66_000);
@@ -140,7 +139,7 @@ fn a_limit_may_get_tighter_on_the_way() {
     let tokens = Tokens::of(&first);
     assert_too_large(&server.send(next("produce", &tokens).with(ACCEPT, "70000")), "produce", 70_000);
     let answered = server.send(next("produce", &tokens));
-    assert_eq!(told_budget(&answered), "- -", "one request's limit is that request's");
+    assert_eq!(told_budget(&answered), "- -", "a limit applies only to its request");
     assert!(answered.cursor().is_some());
 }
 

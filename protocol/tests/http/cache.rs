@@ -1,4 +1,4 @@
-//! What an endpoint remembers of streams: a convenience, which changes no answer.
+//! The endpoint's cache of streams: an optimisation that changes no response.
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -42,11 +42,11 @@ fn a_warm_cache_stands_in_for_the_call_token_and_a_cold_one_does_not() {
     let tokens = Tokens::of(&server.send(init_count(9)));
     let bare = Tokens { call: None, ..tokens.clone() };
     assert_eq!(server.send(tick("count", &bare)).status, 200);
-    // Another stream takes the only place.
+    // Another stream takes the only slot.
     server.send(init_count(9));
     assert_eq!(server.send(tick("count", &bare)).status, 400);
     assert_eq!(server.send(tick("count", &tokens)).status, 200);
-    assert_eq!(server.send(tick("count", &bare)).status, 200, "what its token brought back is kept");
+    assert_eq!(server.send(tick("count", &bare)).status, 200, "a call restored from its token is cached");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_warm_cache_does_not_look_at_the_call_token() {
     let server = main();
     let tokens = Tokens::of(&server.send(init_count(9)));
     let forged = Tokens { call: Some("forged".into()), ..tokens };
-    assert_eq!(server.send(tick("count", &forged)).status, 200, "the cursor alone says which call it is");
+    assert_eq!(server.send(tick("count", &forged)).status, 200, "the cursor alone identifies the call");
 }
 
 #[test]
@@ -63,6 +63,6 @@ fn a_cached_call_grows_as_old_as_its_token() {
     let first = server.send(init_count(9));
     let mut tokens = Tokens::of(&first);
     tokens.follow(&server.after(Duration::from_secs(50)).send(tick("count", &tokens)));
-    // The cursor is 20 s old, the call 70.
+    // The cursor is 20 s old, the call 70 s.
     assert_eq!(server.after(Duration::from_secs(70)).send(tick("count", &tokens)).status, 400);
 }

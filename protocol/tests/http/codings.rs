@@ -1,4 +1,4 @@
-//! Content codings, of requests and of answers. WIRE_PROTOCOL 10, "Content-encoding negotiation".
+//! Content codings of requests and responses. WIRE_PROTOCOL 10, "Content-encoding negotiation".
 
 use crate::ask::*;
 use crate::serve::*;
@@ -7,12 +7,12 @@ use http::Request;
 use std::io::Write;
 use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 
-/// A call whose answer is worth coding.
+/// Returns a call whose response is worth coding.
 fn long() -> Request<Bytes> {
     echo(&"long ".repeat(2000))
 }
 
-/// The codings that the answer names, by header.
+/// Returns the codings named by the response, by header.
 fn named(answered: &Answered) -> (Option<&str>, Option<&str>) {
     (answered.header("content-encoding"), answered.header("x-vgi-content-encoding"))
 }
@@ -110,7 +110,7 @@ fn vary_names_what_the_answer_depends_on() {
         assert_eq!(vary(&main(), request), codings, "whether or not this one is coded");
     }
     assert_eq!(vary(&main(), post("/vgi/test.Main.v1/echo", Bytes::new())), codings, "a refusal");
-    assert_eq!(vary(&main(), ask("GET", "/vgi/health")), None, "what is never coded does not depend on it");
+    assert_eq!(vary(&main(), ask("GET", "/vgi/health")), None, "a response never coded does not vary");
     assert_eq!(vary(&main(), ask("GET", "/vgi")), None);
     assert_eq!(vary(&serve_main(|builder| builder.compress(false)), long()), None);
 }

@@ -25,7 +25,7 @@ fn exposed(answered: &Answered) -> Vec<String> {
 fn nobody_is_granted_anything_unless_asked_for() {
     let answered = main().send(echo("x").with("origin", ORIGIN));
     assert!(!answered.headers.keys().any(|name| name.as_str().starts_with("access-control")));
-    assert_eq!(answered.text(), "x", "that is for browsers to heed");
+    assert_eq!(answered.text(), "x", "only browsers enforce it");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn another_origin_gets_nothing() {
         let answered = listed().send(echo("x").with("origin", origin).with("authorization", "Bearer of ann"));
         assert_eq!(answered.header("access-control-allow-origin"), None, "{origin}");
         let vary = answered.header("vary").unwrap();
-        assert!(vary.ends_with(", origin"), "{origin}: a cache must still part them");
+        assert!(vary.ends_with(", origin"), "{origin}: a cache must still distinguish them");
     }
 }
 

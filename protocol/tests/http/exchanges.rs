@@ -1,5 +1,5 @@
-//! Whole conversations of exchanges: an init without data, then one batch for one. WIRE_PROTOCOL 10, "Exchange stream
-//! init response" and "Stream exchange (HTTP)".
+//! Complete exchange conversations: an init without data, then one output batch per input batch. WIRE_PROTOCOL 10, "Exchange
+//! stream init response" and "Stream exchange (HTTP)".
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -26,13 +26,13 @@ fn each_input_is_answered_with_one_batch_and_the_next_cursor() {
         let answered = server.send(turn("scale", value(input), &tokens));
         let data = answered.data();
         assert_eq!((data.len(), number(&data[0].0)), (1, input * 2.0));
-        assert!(data[0].1.contains_key(keys::STREAM_STATE), "the cursor rides on the data");
+        assert!(data[0].1.contains_key(keys::STREAM_STATE), "the data carries the cursor");
         tokens.follow(&answered);
         cursors.push(tokens.cursor.clone());
     }
     cursors.sort();
     cursors.dedup();
-    assert_eq!(cursors.len(), 4, "every answer has a cursor of its own");
+    assert_eq!(cursors.len(), 4, "every response has its own cursor");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_turn_that_fails_leaves_no_cursor() {
         assert_eq!((answered.status, answered.is_marked()), (200, true), "{manner}");
         assert_eq!((answered.error().error_type(), answered.cursor()), (error, None), "{manner}");
         let repeated = server.send(turn("scale_until", value(1.0), &tokens));
-        assert_eq!(repeated.error().error_type(), error, "the state is as it was before the turn");
+        assert_eq!(repeated.error().error_type(), error, "the state is that before the turn");
     }
 }
 

@@ -32,17 +32,17 @@ fn keys() -> GrantKeys {
     GrantKeys::new([[7; 32], [8; 32]]).unwrap().audience("here").unwrap().max_ttl_seconds(3600).unwrap()
 }
 
-/// A grant of ann, issued at the beginning.
+/// Returns a grant of ann, issued at the start.
 fn grant_of(keys: &GrantKeys) -> String {
     let scopes = ["read".to_owned()];
     let request = GrantRequest::new("ann", 600).purpose("report").scopes(&scopes);
     keys.seal(&keys.claims(&request, "g-1", START).unwrap(), [3; 24]).unwrap()
 }
 
-/// Tokens that a resolver was asked about.
+/// The tokens passed to a resolver.
 type Asked = Arc<Mutex<Vec<String>>>;
 
-/// Knows almost every token, and keeps what it is asked.
+/// Returns a resolver that knows almost every token, and records the tokens passed to it.
 fn resolver(make: impl Fn(Resolve) -> Resolver) -> (Resolver, Asked) {
     let asked = Asked::default();
     let kept = asked.clone();
@@ -89,7 +89,7 @@ fn service(identity: &Identity) -> Service {
     identity.host(Service::builder("server-1").protocol(local::protocol(&counters))).build().unwrap()
 }
 
-/// Both hooks, behind a header that names the caller.
+/// Returns a server with both hooks, behind a header that names the caller.
 fn with_hooks() -> Server {
     let identity = Identity::builder().resolve_tokens(["proxy"], from_memory().0).mint_grants(mint);
     named(&identity.build().unwrap())
@@ -103,7 +103,7 @@ fn by_header() -> impl vgi_rpc_protocol::http::auth::Authenticator {
     header("x-name", "test").with_claim("x-auth-time", "auth_time").or_anonymous()
 }
 
-/// Sealed grants and a resolver, without an authenticator of the deployment's.
+/// Returns sealed grants and a resolver, without an authenticator of the deployment.
 fn grants(resolver: Resolver) -> Identity {
     Identity::builder().resolve_tokens(["proxy"], resolver).sealed_grants(keys(), draw).build().unwrap()
 }
@@ -112,7 +112,7 @@ fn who(server: &Server, bearer: &str) -> Answered {
     server.send(local::local("who").with("authorization", &format!("Bearer {bearer}")))
 }
 
-/// A typed client's calls, as requests of one caller.
+/// Sends a typed client's calls as requests of one caller.
 struct As<'a> {
     server: &'a Server,
     headers: Vec<(&'static str, String)>,
@@ -308,7 +308,7 @@ fn grants_that_are_configured_stay_in_force_when_the_identity_is_replaced() {
     assert_eq!(who(&server, "a1b2").text(), "token/subject true");
 }
 
-/// The claims of a caller.
+/// Returns the claims of a caller.
 fn claims_of(server: &Server, bearer: &str) -> String {
     format!("{:?}", who(server, bearer).record.unwrap().peer.auth.claims)
 }
@@ -347,7 +347,7 @@ fn a_bad_grant_stops_the_chain() {
             (401, Some("invalid_credential")),
             "{token}"
         );
-        assert!(!String::from_utf8_lossy(&refused.body).contains("key"), "which check failed is not told");
+        assert!(!String::from_utf8_lossy(&refused.body).contains("key"), "the failed check is not revealed");
     }
     let expired = |time| who(&server.after(Duration::from_secs(time)), &good);
     assert_eq!(expired(659).status, 200);
@@ -357,20 +357,20 @@ fn a_bad_grant_stops_the_chain() {
     assert_eq!(who(&server, &format!(" {good}")).status, 401, "padded");
     assert_eq!(*asked.lock().unwrap(), Vec::<String>::new(), "not even one that is padded");
     for other in [good.replace("vgig1.", "vgig2."), good["vgig1.".len()..].to_owned()] {
-        assert_eq!(who(&server, &other).text(), "token/subject true", "which is not meant as a grant");
+        assert_eq!(who(&server, &other).text(), "token/subject true", "it is not a grant");
     }
 }
 
-/// What holds of bearer tokens that a resolver knows, whether it may wait or not.
+/// Checks bearer tokens that a resolver knows, whether or not it may block.
 fn check_resolved((resolver, asked): (Resolver, Asked)) {
     let server = serve(service(&grants(resolver)), |builder| builder);
     assert_eq!(who(&server, "a1b2").text(), "token/subject true");
-    assert_eq!(asked.lock().unwrap().drain(..).collect::<Vec<_>>(), ["a1b2"], "it is asked once");
+    assert_eq!(asked.lock().unwrap().drain(..).collect::<Vec<_>>(), ["a1b2"], "it is called once");
     for token in [JWS.to_owned(), format!("{JWS}\u{85}"), "x".repeat(4097)] {
         let refused = who(&server, &token);
         assert_eq!((refused.status, refused.header("vgi-auth-reason")), (401, Some("invalid_credential")));
     }
-    assert_eq!(*asked.lock().unwrap(), Vec::<String>::new(), "nothing else than an opaque token reaches it");
+    assert_eq!(*asked.lock().unwrap(), Vec::<String>::new(), "only opaque tokens reach it");
     let unknown = who(&server, "unknown");
     assert_eq!((unknown.status, unknown.header("vgi-auth-reason")), (401, Some("invalid_credential")));
     let down = who(&server, "down");
@@ -391,7 +391,7 @@ fn a_resolver_that_may_wait_is_called_by_the_driver() {
     check_resolved(waiting());
     let asks = |resolver| serve(service(&grants(resolver)), |builder| builder).endpoint.asks_itself();
     assert!(asks(waiting().0) && !asks(from_memory().0));
-    // However it came to be a part of the authenticator.
+    // However it became part of the authenticator.
     let composed = |resolver| {
         let gate =
             Gate::new(GateConfig::new("here", Secrets::parse(&format!("a:{}", "11".repeat(32))).unwrap()));
@@ -444,7 +444,7 @@ fn the_deployments_own_authenticator_comes_first() {
         keys.seal(&keys.claims(&GrantRequest::new("bob", 60), "g", START).unwrap(), [0; 24]).unwrap()
     };
     assert_eq!(who(&later, &other).text(), "grant/bob true");
-    // Who must authenticate must do so still.
+    // Authentication is still required.
     let nobody = server.send(local::local("who"));
     assert_eq!((nobody.status, nobody.header("vgi-auth-reason")), (401, Some("missing_credential")));
     assert!(server.endpoint.authenticates());
@@ -490,10 +490,10 @@ fn an_authenticator_that_denies_or_is_down_ends_the_matter() {
 fn without_an_authenticator_nobody_has_to_be_somebody() {
     let server = serve(service(&grants(from_memory().0)), |builder| builder);
     assert_eq!(server.send(local::local("who")).text(), "/ false");
-    assert_eq!(who(&server, "unknown").status, 401, "but a credential has to be good");
+    assert_eq!(who(&server, "unknown").status, 401, "but a credential must be valid");
     let basic = server.send(local::local("who").with("authorization", "Basic YTpi"));
     assert_eq!((basic.status, basic.header("vgi-auth-reason")), (401, Some("invalid_credential")));
-    // Anonymous callers are served, so a page of another site could be one of them: the driver must check hosts.
+    // Anonymous callers are accepted, which may include a page of another site: the driver must check hosts.
     assert!(!server.endpoint.authenticates());
 }
 
@@ -502,7 +502,7 @@ fn without_keys_and_a_resolver_nothing_changes() {
     let minting = Identity::builder().mint_grants(mint).build().unwrap();
     let server = serve(service(&minting), |builder| builder);
     assert_eq!(who(&server, "anything").text(), "/ false");
-    assert_eq!(who(&server, &grant_of(&keys())).text(), "/ false", "nobody looks at it");
+    assert_eq!(who(&server, &grant_of(&keys())).text(), "/ false", "it is ignored");
     let off = serve(service(&grants(from_memory().0)), |builder| builder.identity_bearers(false));
     assert_eq!(who(&off, &grant_of(&keys())).text(), "/ false");
     assert!(!off.endpoint.asks_itself());
@@ -528,11 +528,11 @@ fn it_does_not_start_where_the_tokens_would_get_past_a_proxy() {
         let error = build(set, &identity).unwrap_err();
         assert!(matches!(error, EndpointError::IdentityBesideProxy(_)), "{error}");
         let minting = Identity::builder().mint_grants(mint).build().unwrap();
-        assert!(build(set, &minting).is_ok(), "there are no tokens beside the proxy");
+        assert!(build(set, &minting).is_ok(), "no tokens bypass the proxy");
     }
     assert!(build(|builder| builder.authenticate(by_header()), &identity).is_ok());
 
-    // Composed by hand, a grant alone is not enough.
+    // With a hand-composed authenticator, a grant alone is not sufficient.
     let (resolver, asked) = from_memory();
     let inner = chain(vec![Box::new(sealed_grants(keys())), Box::new(resolved_tokens(resolver))]);
     let server = serve(service(&identity), |builder| {
@@ -582,7 +582,7 @@ fn neither_errors_nor_records_nor_debug_show_a_credential() {
         assert!(!shown.contains(part), "{part} in {shown}");
     }
     let diagnoses = ["base64url", "does not open", "too short"];
-    assert!(diagnoses.iter().any(|diagnosis| told.contains(diagnosis)), "the operator is told why: {told}");
+    assert!(diagnoses.iter().any(|diagnosis| told.contains(diagnosis)), "the operator sees why: {told}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A service for what only HTTP has: sticky sessions, callers with names, bounds of responses.
+//! A service for HTTP-only features: sticky sessions, named callers, response limits.
 
 use crate::ask::call_of;
 use crate::common::batches::*;
@@ -16,12 +16,12 @@ use vgi_rpc_protocol::wire::error::RpcError;
 
 pub const LOCAL: &str = "test.Local.v1";
 
-/// What the service counts.
+/// Counters of the service.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Handlers that ran.
+    /// Handlers that have run.
     pub runs: AtomicUsize,
-    /// Sessions' values that were dropped.
+    /// Session values that were dropped.
     pub dropped: AtomicUsize,
 }
 
@@ -35,7 +35,7 @@ impl Counters {
     }
 }
 
-/// A session's value.
+/// The value of a session.
 #[derive(Debug)]
 pub struct Tally {
     pub count: i64,
@@ -48,14 +48,14 @@ impl Drop for Tally {
     }
 }
 
-/// The service, and what it counts.
+/// Returns the service and its counters.
 pub fn service() -> (Service, Arc<Counters>) {
     let counters = Arc::new(Counters::default());
     let service = Service::builder("server-1").protocol(protocol(&counters)).build().unwrap();
     (service, counters)
 }
 
-/// The protocol that the service hosts.
+/// Returns the protocol that the service hosts.
 pub fn protocol(counters: &Arc<Counters>) -> Protocol {
     Protocol::new(LOCAL).share(counters.clone()).methods(methods())
 }
@@ -122,7 +122,7 @@ fn methods() -> Vec<MethodSpec> {
     ]
 }
 
-/// What a handler is told of its response's size.
+/// Returns the response's size limits as a handler sees them.
 fn budget(context: &CallContext) -> String {
     let budget = context.response_budget();
     let shown = |bytes: Option<u64>| bytes.map_or("-".into(), |bytes| bytes.to_string());
@@ -133,7 +133,7 @@ fn filler(bytes: i64) -> String {
     "x".repeat(bytes as usize)
 }
 
-/// One small batch, then one of the size asked for, then small ones.
+/// One small batch, then one of the requested size, then small ones.
 #[derive(Serialize, Deserialize)]
 struct Large {
     bytes: i64,
@@ -150,7 +150,7 @@ impl Producer for Large {
     }
 }
 
-/// Emits as many bytes as its input asks for.
+/// Emits as many bytes as its input requests.
 #[derive(Serialize, Deserialize)]
 struct Grow {}
 
@@ -161,12 +161,12 @@ impl Exchange for Grow {
     }
 }
 
-/// A unary call of the service.
+/// Returns a unary call of the service.
 pub fn local(method: &str) -> Request<Bytes> {
     call_of(LOCAL, method, "", no_columns(1))
 }
 
-/// A call of `big`.
+/// Returns a call of `big`.
 pub fn big(bytes: i64) -> Request<Bytes> {
     call_of(LOCAL, "big", "", row([("bytes", int(bytes))]))
 }

@@ -1,4 +1,4 @@
-//! The pure HTTP layer: an endpoint, the heads and bodies that come to it, and what it answers.
+//! The pure HTTP layer: an endpoint, the heads and bodies that it receives, and its responses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../common/mod.rs"]

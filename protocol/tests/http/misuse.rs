@@ -1,4 +1,4 @@
-//! What a driver does wrong with a request's machine is refused, and changes nothing.
+//! A driver's misuse of a request's machine is refused, and changes nothing.
 
 use crate::ask::*;
 use crate::common::service::service;
@@ -13,7 +13,7 @@ fn assert_misuse(result: Result<(), CommandError>) {
     assert!(matches!(result, Err(CommandError::Misuse { .. })), "{result:?}");
 }
 
-/// A request whose handler has run, and what that gave.
+/// Returns a request whose handler has run, and the result of the run.
 fn run(server: &Server, value: &str) -> (Transaction, RequestDone) {
     let (head, body) = echo(value).into_parts();
     server.endpoint.service().start(vgi_rpc_protocol::service::TransportKind::Http).unwrap();
@@ -71,7 +71,7 @@ fn a_second_body_is_refused() {
     let (mut transaction, done) = run(&server, "first");
     assert_misuse(transaction.receive_body(Body::TooLarge));
     transaction.complete(done).unwrap();
-    // The answer is there, so that a body is of no use and no fault.
+    // The response is ready, so a body is not needed, but is not an error either.
     transaction.receive_body(Body::TooLarge).unwrap();
     assert_eq!(answer(transaction).0, 200);
 }

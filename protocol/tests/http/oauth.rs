@@ -1,4 +1,4 @@
-//! What clients are told of how to sign in, and browsers that sign in at an authorization server of the tests' own.
+//! What clients are told about signing in, and browsers that sign in at the tests' own authorization server.
 #![cfg(feature = "oauth-pkce")]
 
 mod forged;
@@ -41,14 +41,14 @@ fn with_tokens(builder: EndpointBuilder) -> EndpointBuilder {
     builder.authenticate(bearer_static([(TOKEN, AuthContext::new("test", "ann"))]))
 }
 
-/// The authorization server: which challenge belongs to a code, and how it behaves.
+/// The authorization server: the challenge of each code, and its behaviour.
 #[derive(Default)]
 struct Provider {
     codes: Mutex<BTreeMap<String, String>>,
-    /// What it answers in place of tokens.
+    /// Its answer in place of tokens.
     says: Mutex<Option<FormAnswer>>,
     is_down: Mutex<bool>,
-    /// The nonce of its id tokens.
+    /// The nonce of its ID tokens.
     nonce: Mutex<Option<String>>,
     forms: Mutex<Vec<BTreeMap<String, String>>>,
     documents: Mutex<usize>,
@@ -102,7 +102,7 @@ impl Provider {
         Completion::value(self.exchange(&form))
     }
 
-    /// A code is good once, for whoever has the verifier.
+    /// Exchanges a code, which is valid once, for a client with the verifier.
     fn exchange(&self, form: &BTreeMap<String, String>) -> FormAnswer {
         if form["grant_type"] == "refresh_token" {
             return answer(200, &json!({"access_token": "fresh"}));
@@ -124,7 +124,7 @@ impl Provider {
     }
 }
 
-/// A server with a login, and its authorization server.
+/// Returns a server with a login, and its authorization server.
 fn serving(login: BrowserLogin) -> (Server, Arc<Provider>) {
     serving_as(login, resource())
 }
@@ -141,7 +141,7 @@ fn browse(path: &str) -> Request<Bytes> {
     ask("GET", path).with("accept", "text/html,application/xhtml+xml")
 }
 
-/// A browser that was sent away: where to, and what it keeps.
+/// A browser that was redirected: the query of the target, and its cookie.
 struct Away {
     query: BTreeMap<String, String>,
     cookie: String,
@@ -167,7 +167,7 @@ fn pair_of(cookie: &str) -> &str {
 }
 
 impl Away {
-    /// The request that brings the browser back, with these parameters besides.
+    /// Returns the request with which the browser comes back, with additional parameters.
     fn back(&self, more: &[(&str, &str)]) -> Request<Bytes> {
         let mut pairs = vec![("code", "code 1"), ("state", &*self.query["state"])];
         for (name, value) in more {
@@ -194,7 +194,7 @@ fn body(answer: &Answered) -> String {
     String::from_utf8(answer.body.to_vec()).unwrap()
 }
 
-/// A page that says why a browser is not signed in, and leaves it no token.
+/// Checks that the response is a page that says why a browser is not signed in, and sets no token.
 #[track_caller]
 fn check_page(answer: &Answered, status: u16, text: &str) {
     assert_eq!(answer.status, status, "{}", body(answer));
@@ -231,7 +231,7 @@ fn metadata_are_open_and_every_refusal_leads_there() {
     let expected = "Bearer resource_metadata=\"https://reports.example/.well-known/oauth-protected-resource\", \
                     client_id=\"web\"";
     assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some(expected)));
-    assert_eq!(server.send(browse("/vgi/describe")).status, 401, "nobody signs in here");
+    assert_eq!(server.send(browse("/vgi/describe")).status, 401, "there is no login");
     let own = serve(local::service().0, |builder| set(builder).challenge("Basic"));
     assert_eq!(own.send(local::local("who")).header("www-authenticate"), Some("Basic"));
     let none = serve(local::service().0, with_tokens);
@@ -282,7 +282,7 @@ fn a_browser_signs_in_reads_a_page_and_signs_out() {
     let out = server.send(signed_in(browse("/vgi/_oauth/logout")));
     check_page(&out, 200, "You are signed out");
     assert_eq!(cookies(&out).len(), 2);
-    assert_eq!(*provider.documents.lock().unwrap(), 1, "its metadata are kept");
+    assert_eq!(*provider.documents.lock().unwrap(), 1, "its metadata is cached");
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn a_credential_that_is_refused_is_not_replaced_by_a_cookie() {
         .with("cookie", &format!("_vgi_auth={TOKEN}"));
     assert_eq!(server.send(both).status, 401);
     let two = local::local("who").with("cookie", &format!("_vgi_auth={TOKEN}; _vgi_auth={TOKEN}"));
-    assert_eq!(server.send(two).status, 401, "of two cookies either may be somebody else's");
+    assert_eq!(server.send(two).status, 401, "either of two cookies may be another user's");
     let header = local::local("who")
         .with("authorization", &format!("Bearer {TOKEN}"))
         .with("cookie", "_vgi_auth=wrong");
@@ -338,7 +338,7 @@ fn a_login_is_finished_by_the_browser_that_began_it() {
     check_page(&server.send(away.back(&[("code", "(none)")])), 400, "no code");
     check_page(&server.send(away.back(&[("code", "")])), 400, "no code");
     assert!(provider.forms.lock().unwrap().is_empty(), "no code was exchanged");
-    // Twice in the query is neither.
+    // A state that occurs twice in the query is not accepted.
     let twice = browse(&format!("/vgi/_oauth/callback?code=a&state={0}&state={0}", away.query["state"]));
     check_page(&server.send(twice.with("cookie", pair_of(&away.cookie))), 400, "another login");
     let (mut head, body) = away.back(&[]).into_parts();
@@ -350,7 +350,7 @@ fn a_login_is_finished_by_the_browser_that_began_it() {
         let twice = browse(&format!("{path}&{name}=x&{name}=y")).with("cookie", pair_of(&away.cookie));
         check_page(&server.send(twice), 400, "twice");
     }
-    // The login of this browser can still be finished.
+    // This browser can still finish its login.
     let other_state = server.send(away.back(&[("state", &state)]));
     assert!(cookies(&other_state).is_empty(), "{:?}", cookies(&other_state));
 }
@@ -364,7 +364,7 @@ fn what_the_authorization_server_refuses_ends_the_login() {
     check_page(&page, 400, "&lt;b&gt;no&lt;/b&gt;");
     assert_eq!(cookies(&page), ["__Host-vgi_login=; Path=/; Max-Age=0; SameSite=Lax; Secure; HttpOnly"]);
     assert_eq!(server.send(away.back(&[])).status, 302);
-    // A code is good once.
+    // A code is valid once.
     check_page(&server.send(away.back(&[])), 502, "status 400");
     let (server, provider) = serving(login().scopes(["read"]));
     let away = sent_away(&server, &provider, "/vgi");
@@ -381,7 +381,7 @@ fn what_the_authorization_server_refuses_ends_the_login() {
     }
     says(answer(302, &json!({"access_token": TOKEN})));
     check_page(&server.send(away.back(&[])), 502, "status 302");
-    // Otherwise the browser would be sent away again, and again.
+    // Otherwise the browser would be redirected again and again.
     says(answer(200, &json!({"access_token": "of-another-audience"})));
     check_page(&server.send(away.back(&[])), 403, "invalid_credential");
 }
@@ -403,7 +403,7 @@ fn an_id_token_is_of_its_own_login() {
     *provider.says.lock().unwrap() = None;
     let away = sent_away(&server, &provider, "/vgi");
     assert_eq!(server.send(away.back(&[])).status, 302);
-    // Where nobody asks who the caller is, there may be none.
+    // Without the scope `openid` there may be no ID token.
     let (server, provider) = serving(login().scopes(["read"]));
     let away = sent_away(&server, &provider, "/vgi");
     *provider.nonce.lock().unwrap() = None;
@@ -423,7 +423,7 @@ fn an_authorization_server_that_is_down_is_asked_again() {
     let away = sent_away(&server, &provider, "/vgi/describe");
     *provider.is_down.lock().unwrap() = true;
     check_page(&server.send(away.back(&[])), 502, "could not be reached");
-    // What it said of itself is used for a day, and asked for again meanwhile.
+    // Its metadata is used for a day, and requested again before that ends.
     let later = server.after(Duration::from_secs(86_399));
     assert_eq!(later.send(browse("/vgi/describe")).status, 302);
     assert_eq!(server.after(Duration::from_secs(86_400)).send(browse("/vgi/describe")).status, 401);
@@ -459,12 +459,12 @@ fn known_pages_are_sent_the_token() {
     let expected = "https://app.example/page?x=1#token=a.good%7Etoken&client_id=web&\
                     token_endpoint=https%3A%2F%2Freports.example%2Fvgi%2F_oauth%2Ftoken";
     assert_eq!((back.status, back.header("location")), (302, Some(expected)));
-    assert!(!format!("{:?}", back.headers).contains("good"), "the token shows in no log of headers");
+    assert!(!format!("{:?}", back.headers).contains("good"), "the token does not appear in logged headers");
     assert_eq!(cookies(&back), ["__Host-vgi_login=; Path=/; Max-Age=0; SameSite=Lax; Secure; HttpOnly"]);
-    // Who is signed in already signs in again, which the authorization server may do without a word: no cookie is handed on.
+    // A signed-in browser signs in again, possibly without interaction at the authorization server: no cookie is passed on.
     let signed_in = browse(asked).with("cookie", &format!("_vgi_auth={TOKEN}"));
     assert!(server.send(signed_in).header("location").unwrap().starts_with(ISSUER));
-    // A program is given what it asks for.
+    // A program gets the page that it requests.
     let program = ask("GET", asked).with("authorization", &format!("Bearer {TOKEN}"));
     assert_eq!(server.send(program).status, 200);
     for other in
@@ -521,7 +521,7 @@ fn codes_are_exchanged_for_known_pages() {
             "grant_type=authorization_code&code=a&code_verifier=b&redirect_uri=https://app.example/other",
             (400, "invalid_request"),
         ),
-        // The page of another origin, which is known too.
+        // The page of another origin, which is also known.
         (
             "grant_type=authorization_code&code=a&code_verifier=b&redirect_uri=https://other.example/",
             (400, "invalid_request"),
@@ -539,9 +539,9 @@ fn codes_are_exchanged_for_known_pages() {
     let stranger = server.send(exchange("grant_type=refresh_token").having("origin", "https://evil.example"));
     assert_eq!((stranger.status, granted(&stranger)), (403, None));
     assert!(stranger.header("vary").is_some_and(|vary| vary.contains("origin")), "{stranger:?}");
-    assert!(provider.forms.lock().unwrap().is_empty(), "nothing was passed on");
+    assert!(provider.forms.lock().unwrap().is_empty(), "nothing was forwarded");
 
-    // A program has no origin.
+    // A program sends no origin.
     let mut program = exchange("grant_type=password");
     program.headers_mut().remove("origin");
     let program = server.send(program);
@@ -567,7 +567,7 @@ fn codes_are_exchanged_for_known_pages() {
         *provider.says.lock().unwrap() = Some(answer(status, &json!({})));
         assert_eq!(error(&server.send(exchange("grant_type=refresh_token"))), (502, "server_error".into()));
     }
-    // A program, which has no origin, redeems codes of its own machine alone.
+    // A program, which sends no origin, may redeem only codes for its own machine.
     let of_program = |redirect: &str| {
         let (mut head, body) = exchange(&format!(
             "grant_type=authorization_code&code=1&code_verifier=a&redirect_uri={redirect}"
@@ -580,8 +580,8 @@ fn codes_are_exchanged_for_known_pages() {
     for redirect in [PAGE, CALLBACK, "https://evil.example/", "http://evil.example/", ""] {
         assert_eq!(of_program(redirect), (400, "invalid_request".into()), "{redirect}");
     }
-    assert_eq!(of_program("http://127.0.0.1:4711/back"), (400, "invalid_grant".into()), "it was passed on");
-    // Without the setting no page has a refresh token, nor may it use one.
+    assert_eq!(of_program("http://127.0.0.1:4711/back"), (400, "invalid_grant".into()), "it was forwarded");
+    // Without the setting, pages neither get refresh tokens nor may use them.
     let (short, provider_of_short) = serving(login());
     assert_eq!(
         error(&short.send(exchange("grant_type=refresh_token"))),
@@ -602,7 +602,7 @@ fn codes_are_exchanged_for_known_pages() {
     let preflight = ask("OPTIONS", "/vgi/_oauth/token").with("access-control-request-method", "POST");
     let stranger = server.send(preflight.with("origin", "https://evil.example"));
     assert_eq!((granted(&stranger), stranger.header("access-control-allow-methods")), (None, None));
-    // Without such pages there is no exchange, and the path is like any other.
+    // Without return pages there is no exchange, and the path is treated like any other.
     assert_eq!(serving(BrowserLogin::new()).0.send(exchange("grant_type=refresh_token")).status, 401);
 }
 
@@ -641,7 +641,7 @@ fn a_token_that_fits_in_no_cookie_is_an_error() {
     let server = serve(local::service().0, set).performing(move |effect| performs.perform(effect));
     let away = sent_away(&server, &provider, "/vgi");
     *provider.says.lock().unwrap() = Some(answer(200, &json!({"access_token": long})));
-    // Browsers would drop it without a word.
+    // Browsers would silently drop the cookie.
     check_page(&server.send(away.back(&[])), 502, "too long for a cookie");
 }
 
@@ -704,7 +704,7 @@ fn a_login_that_cannot_be_set_up_is_refused() {
 fn a_browser_is_not_sent_round_in_circles() {
     let (server, _) = serving(login());
     for request in [
-        // Whatever adds it stays in the way of the cookie.
+        // A client that adds this header would add it again and override the cookie.
         browse("/vgi/describe").with("authorization", "Basic YTpi"),
         browse("/vgi/describe").with("authorization", ""),
         browse("/vgi/describe").with("cookie", "_vgi_auth=a; _vgi_auth=b"),
@@ -766,7 +766,7 @@ fn the_operator_learns_what_the_browser_does_not() {
     let form = "grant_type=authorization_code&code=1&code_verifier=a&redirect_uri=https://app.example/page";
     assert_eq!(server.send(exchange(form)).status, 502);
     assert!(reported().concat().contains("status 302"));
-    // A token that is refused does not become quiet by asking for a page.
+    // A refused token is still reported if the request is for a page.
     let guess = browse("/vgi").with("cookie", "_vgi_auth=guess");
     assert_eq!(server.send(guess).status, 302);
     assert_eq!(reported().len(), 1);

@@ -1,4 +1,4 @@
-//! Pages for people. WIRE_PROTOCOL 10, "Endpoints".
+//! HTML pages. WIRE_PROTOCOL 10, "Endpoints".
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -44,7 +44,7 @@ fn head_is_answered_like_get() {
         let (get, head) = (main().send(ask("GET", path)), main().send(ask("HEAD", path)));
         assert_eq!(head.status, get.status, "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
-        assert_eq!(head.body, get.body, "{path}: the driver sends its length and leaves it out");
+        assert_eq!(head.body, get.body, "{path}: the driver sends only its length");
     }
 }
 
@@ -92,7 +92,7 @@ fn a_page_of_the_operators_is_for_authenticated_callers() {
         let found = server.send(ask("GET", elsewhere).with("authorization", "Bearer of ann"));
         assert_ne!((found.status, &*found.body), (200, b"up 1\n".as_slice()), "{elsewhere}");
     }
-    // One whom the authenticator lets in without knowing them.
+    // A caller that the authenticator accepts as anonymous.
     let anyone = |_: &AuthRequest<'_>| Ok(AuthContext::anonymous());
     let server = serve_main(|builder| builder.authenticate(anyone).operator_page(numbers()));
     assert_eq!(server.send(ask("GET", "/vgi/metrics")).status, 401);

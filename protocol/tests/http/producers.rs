@@ -1,5 +1,5 @@
-//! Whole conversations of producers: an init that is the first turn, then one turn per request. WIRE_PROTOCOL 10,
-//! "Stream initialization (HTTP)" and "Stream exchange (HTTP)".
+//! Complete producer conversations: an init that is the first turn, then one turn per request. WIRE_PROTOCOL 10, "Stream
+//! initialization (HTTP)" and "Stream exchange (HTTP)".
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -12,7 +12,7 @@ use vgi_rpc_protocol::service::{Method, Producer, Protocol, Service, Stream, Tur
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::keys;
 
-/// What all answers of a producer tell, one list for each.
+/// Returns the events of all responses of a producer, one list for each.
 #[track_caller]
 fn play(opening: http::Request<bytes::Bytes>) -> Vec<Vec<String>> {
     let server = main();
@@ -37,7 +37,7 @@ fn play(opening: http::Request<bytes::Bytes>) -> Vec<Vec<String>> {
 fn each_request_takes_one_turn() {
     let told = play(init_count(2));
     assert_eq!(told, [vec!["data 0", "token"], vec!["data 1", "token"], vec![]]);
-    assert_eq!(play(init_count(0)), [Vec::<String>::new()], "over at its first turn");
+    assert_eq!(play(init_count(0)), [Vec::<String>::new()], "ended in its first turn");
 
     let (service, counters) = local::service();
     let server = serve(service, |builder| builder);
@@ -118,7 +118,7 @@ fn a_turn_may_fail_at_the_first_request_and_later() {
                 assert!(!answered.is_marked(), "{manner}");
                 let mut tokens = Tokens { cursor: answered.cursor(), call: answered.call_token() };
                 if tokens.call.is_none() {
-                    // The cache knows the call.
+                    // The call is cached.
                     tokens.call = Some("unread".into());
                 }
                 answered = server.send(tick("count_until", &tokens));
@@ -165,7 +165,7 @@ fn each_ticks_metadata_reaches_its_turn_without_the_transports() {
     }
     let next = Tokens { cursor: second.cursor(), call: tokens.call };
     let third = server.send(tick("tick_marks", &next));
-    assert!(!third.data()[0].1.contains_key("filter"), "a tick's metadata is that tick's alone");
+    assert!(!third.data()[0].1.contains_key("filter"), "a tick's metadata applies only to that tick");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn a_state_that_cannot_be_kept_ends_its_stream_and_nothing_else() {
     }
 }
 
-/// A state whose serialisation panics, one way or the other.
+/// A state that panics when it is serialised or deserialised.
 struct Brittle {
     breaks_when_saved: bool,
 }
@@ -246,7 +246,7 @@ impl Producer for Brittle {
 
 #[test]
 fn schemas_of_the_calls_own_come_back_with_the_tokens() {
-    // Nothing is remembered: the call token alone knows the schema.
+    // Nothing is cached: only the call token contains the schema.
     let server = serve_main(|builder| builder.cached_calls(0));
     for columns in [0, 3] {
         let first = server.send(init("wide", row([("columns", int(columns))])));

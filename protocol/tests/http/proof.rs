@@ -1,4 +1,4 @@
-//! The gate of the proxy proof in front of a server's authentication. The proxy proof specification.
+//! The proxy proof gate in front of a server's authentication. The proxy proof specification.
 
 use crate::ask::*;
 use crate::local::{self, local};
@@ -15,7 +15,7 @@ fn secret() -> String {
     "11".repeat(32)
 }
 
-/// A server for ann, behind a proxy that has the secret.
+/// Returns a server for ann, behind a proxy that has the secret.
 fn server() -> Server {
     let secrets = Secrets::parse(&format!("edge:{}", secret())).unwrap();
     let gate = Gate::new(GateConfig::new(ORIGIN, secrets)).unwrap();

@@ -14,7 +14,7 @@ use vgi_rpc_protocol::http::{Body, RequestOrigin, RequestStep, Sticky};
 use vgi_rpc_protocol::service::{CallContext, CallHook, CallRecord, CallScope, Service, TransportKind};
 use vgi_rpc_protocol::wire::code::Code;
 
-/// The line of an answer's record, of which all holds that the schema demands.
+/// Returns the line of a response's record, after checking it against the schema.
 #[track_caller]
 fn line(answered: &Answered) -> Value {
     let record = answered.record.as_ref().expect("a record");
@@ -78,7 +78,7 @@ fn a_unary_call_is_one_line() {
     assert_eq!((&line["remote_addr"], &line["duration_ms"]), (&CLIENT.into(), &250.0.into()));
     assert_eq!((&line["input_rows"], &line["output_rows"]), (&1.into(), &1.into()));
     assert!(line.get("stream_id").is_none() && line.get("request_state_bytes").is_none());
-    assert!(line.get("session_action").is_none(), "there are no sessions here");
+    assert!(line.get("session_action").is_none(), "sessions are not enabled");
     assert!(!line.to_string().contains("secret"));
     assert!(!format!("{:?}", answered.record).contains("secret"));
 }
@@ -124,7 +124,7 @@ fn the_id_travels_to_other_endpoints() {
     let opened = one.send(init_count(3));
     let answered = other.send(tick("count", &Tokens::of(&opened)));
     assert_eq!(line(&answered)["stream_id"], line(&opened)["stream_id"]);
-    assert_eq!(line(&answered)["input_batches"], 0, "a tick is no input");
+    assert_eq!(line(&answered)["input_batches"], 0, "a tick does not count as input");
     assert_eq!(line(&answered)["output_batches"], 1);
 }
 
@@ -169,7 +169,7 @@ fn what_takes_the_place_of_an_answer_is_told_of() {
     let answered = server.send(turn_of((LOCAL, "produce"), no_columns(0), &tokens, &[]));
     let line = line(&answered);
     assert_eq!(line["error_type"], "ResponseTooLargeError");
-    assert!(line.get("response_state_bytes").is_none(), "no token went out");
+    assert!(line.get("response_state_bytes").is_none(), "no token was sent");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn callers_and_sessions_are_named() {
         assert!(!line.to_string().contains(token) && !line.to_string().contains("of ann"));
     }
     let lost = server.send(in_session("increment"));
-    assert!(lost.record.is_none(), "it ended before it was a call");
+    assert!(lost.record.is_none(), "it ended before it became a call");
 }
 
 fn row_of_open() -> arrow_array::RecordBatch {
@@ -226,7 +226,7 @@ fn what_never_got_to_a_method_has_no_record() {
     }
 }
 
-/// Writes down what it is told.
+/// Records its calls.
 #[derive(Clone)]
 struct Told(Arc<Mutex<Vec<String>>>);
 
@@ -291,7 +291,7 @@ fn a_call_that_is_cut_off_while_it_runs_ends_once() {
     let RequestStep::Work(work) = transaction.poll(START, Waker::noop()) else { panic!("a call runs") };
     let mut running = None;
     let done = work.run_noting(&|| START, &mut |call| {
-        // The server ends before the handler runs, which it does all the same.
+        // The server ends before the handler runs; the handler runs anyway.
         assert_eq!(*told.lock().unwrap(), ["start who"]);
         running = Some(call.cut_off(START));
     });
@@ -301,7 +301,7 @@ fn a_call_that_is_cut_off_while_it_runs_ends_once() {
     assert_eq!(*told.lock().unwrap(), ["start who", "end who 499 StatusError"]);
 }
 
-/// Notes what is known of the headers.
+/// Records what a hook sees of the headers.
 struct HeadersSeen(Arc<Mutex<Vec<String>>>);
 
 impl CallHook for HeadersSeen {
@@ -328,7 +328,7 @@ fn hooks_know_the_callers_program_and_trace() {
     for part in ["a program", "00-1", "a=1,b=2", "1-2", r#"Some("00-1") Some("a=1,b=2")"#] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // Without a trace there is no state, and of two values neither counts.
+    // A trace state without a trace is ignored, and so is a header with two values.
     let said = local::local("who").with("tracestate", "a=1").with("user-agent", "one");
     server.send(said.with("user-agent", "another"));
     assert_eq!(take(), "None None None");

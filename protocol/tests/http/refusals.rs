@@ -1,5 +1,4 @@
-//! Requests that never become calls, and the status that says whose fault that is. WIRE_PROTOCOL 13, "HTTP status
-//! code mapping".
+//! Requests that do not become calls, and the status that says whose fault it is. WIRE_PROTOCOL 13, "HTTP status code mapping".
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -18,7 +17,7 @@ use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::kind;
 use vgi_rpc_protocol::wire::keys;
 
-/// The body of a request for `echo` whose metadata is `routing` but for what `change` does to it.
+/// Returns the body of a request for `echo` with `routing` metadata, modified by `change`.
 fn echo_with(change: impl FnOnce(&mut Metadata)) -> Request<Bytes> {
     let mut metadata = routing(MAIN, "echo");
     change(&mut metadata);
@@ -43,7 +42,7 @@ fn other_content_types_are_unsupported() {
     none.headers_mut().remove("content-type");
     assert_eq!(main().send(none).status, 415);
     let twice = echo("x").with("content-type", "application/vnd.apache.arrow.stream");
-    assert_eq!(main().send(twice).status, 415, "which of the two would hold?");
+    assert_eq!(main().send(twice).status, 415, "the request is ambiguous");
 }
 
 #[test]
@@ -79,7 +78,7 @@ fn a_body_that_is_no_arrow_stream_is_a_bad_request() {
 fn a_body_that_is_cut_short_anywhere_is_a_bad_request() {
     let (_, body) = echo("a value").into_parts();
     let server = main();
-    // The stream's end marker is the last 8 bytes: what comes before it is a whole request.
+    // The stream's end marker is the last 8 bytes: the bytes before it are a complete request.
     for length in 0..body.len() - 8 {
         let answered = server.send(post("/vgi/test.Main.v1/echo", body.slice(..length)));
         assert_eq!((answered.status, answered.is_marked()), (400, false), "{length} bytes");
@@ -131,7 +130,7 @@ fn what_the_path_and_the_metadata_say_must_agree() {
     let error = refused(echo_with(|metadata| metadata.set(keys::PROTOCOL, [0xff])), 400);
     assert!(error.is_kind(kind::PROTOCOL_NOT_SUPPORTED), "{error:?}");
     let without = echo_with(|metadata| metadata.remove(keys::PROTOCOL));
-    assert_eq!(main().send(without).text(), "x", "the path says it");
+    assert_eq!(main().send(without).text(), "x", "the path names it");
 }
 
 #[test]

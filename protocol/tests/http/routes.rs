@@ -1,4 +1,4 @@
-//! Which path and method leads where. WIRE_PROTOCOL 10, "Endpoints".
+//! The routes: which path and method leads where. WIRE_PROTOCOL 10, "Endpoints".
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -44,7 +44,7 @@ fn an_unknown_protocol_or_method_is_not_found() {
     let unknown = server.send(call_of("test.Other.v1", "echo", "", no_columns(1)));
     assert_eq!((unknown.status, unknown.body_was_read), (404, false));
     assert!(unknown.error().is_kind(kind::PROTOCOL_NOT_SUPPORTED), "{:?}", unknown.error());
-    assert!(unknown.error().message().contains(MAIN), "it says what is hosted");
+    assert!(unknown.error().message().contains(MAIN), "it lists the hosted protocols");
     for part in ["", "/init", "/exchange"] {
         let unknown = server.send(call_of(MAIN, "no_such_method", part, no_columns(1)));
         assert_eq!((unknown.status, unknown.is_marked()), (404, false), "{part}");
@@ -83,7 +83,7 @@ fn the_method_in_a_path_is_percent_decoded() {
     let answered = server.send(post("/vgi/test.Main.v1/gr%C3%B6%c3%9fe%2F%20%25", body.clone()));
     assert_eq!((answered.status, answered.is_marked()), (200, false), "{:?}", answered.told());
     let refused = server.send(post("/vgi/test.Main.v1/gr%ff", body));
-    assert!(refused.error().is_kind(kind::METHOD_NOT_IMPLEMENTED), "what is not text names nothing");
+    assert!(refused.error().is_kind(kind::METHOD_NOT_IMPLEMENTED), "a path that is not text names nothing");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What must not show where things are logged.
+//! Secrets that must not appear in logs.
 
 use crate::ask::*;
 use crate::common::service::service;
@@ -9,10 +9,10 @@ use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
 use vgi_rpc_protocol::http::{Body, Endpoint, RequestOrigin, RequestStep, Sticky};
 
-/// A key of bytes that no other part of an output is made of.
+/// A key whose bytes occur in no other part of an output.
 const KEY: [u8; 32] = *b"KEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKE";
 
-/// Spellings of the key's bytes in an output.
+/// Checks that no spelling of the key's bytes is in an output.
 fn assert_keyless(shown: &str) {
     let hex: String = KEY[..4].iter().map(|byte| format!("{byte:02x}")).collect();
     let decimal = KEY[..4].iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
@@ -64,7 +64,7 @@ fn a_request_under_way_shows_no_credential() {
         panic!("it is answered")
     };
     let token = answer.response.headers()["vgi-session"].to_str().unwrap().to_owned();
-    assert!(!format!("{answer:?}").contains(&token), "a session's token is a credential too");
+    assert!(!format!("{answer:?}").contains(&token), "a session's token is also a credential");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! An endpoint under test, with a clock that a test sets, and what it answers.
+//! An endpoint under test, with a clock controlled by the test, and its responses.
 
 use crate::common::inline;
 use crate::common::quiet_panics;
@@ -21,12 +21,12 @@ use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::keys;
 
-/// Where requests come from.
+/// The address of the client.
 pub const CLIENT: &str = "192.0.2.7:4711";
-/// When an endpoint's clock begins.
+/// The initial time of an endpoint's clock.
 pub const START: Duration = Duration::from_secs(1_800_000_000);
 
-/// An endpoint and the time that it is told.
+/// An endpoint and its current time.
 #[derive(Clone)]
 pub struct Server {
     pub endpoint: Arc<Endpoint>,
@@ -41,7 +41,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Fills memory with bytes that repeat from run to run and differ from draw to draw.
+/// Returns a function that fills memory with bytes that are reproducible and differ from draw to draw.
 fn entropy() -> impl Fn(&mut [u8]) + Send + Sync + 'static {
     let drawn = AtomicU64::new(1);
     move |memory: &mut [u8]| {
@@ -52,7 +52,7 @@ fn entropy() -> impl Fn(&mut [u8]) + Send + Sync + 'static {
     }
 }
 
-/// Serves a service below `/vgi` under these settings, and records its calls.
+/// Serves a service below `/vgi` with these settings, and records its calls.
 pub fn serve(
     service: impl Into<Arc<Service>>,
     set: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
@@ -63,7 +63,7 @@ pub fn serve(
     Server { endpoint: set(builder).build().unwrap(), now: START, perform }
 }
 
-/// Serves the service that all integration tests share, under these settings.
+/// Serves the service that all integration tests share, with these settings.
 pub fn serve_main(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Server {
     serve(service(), set)
 }
@@ -73,14 +73,14 @@ pub fn main() -> Server {
     serve_main(|builder| builder)
 }
 
-/// The key made of this byte, which opens what `others` sealed as well.
+/// Returns the key made of this byte, and the keys of `others`, which open what they have sealed.
 pub fn keys<const N: usize>(first: u8, others: [u8; N]) -> KeyRing {
     let key = |byte| TokenKey::new([byte; 32]);
     KeyRing::new(key(first), others.map(key))
 }
 
 impl Server {
-    /// Answers a request as a driver does.
+    /// Answers a request like a driver.
     #[track_caller]
     pub fn send(&self, request: Request<Bytes>) -> Answered {
         let (head, body) = request.into_parts();
@@ -94,7 +94,7 @@ impl Server {
         self.answer(address, head, |_| Body::Whole(body))
     }
 
-    /// Answers a request whose body is only then made, when the endpoint has asked for it.
+    /// Answers a request whose body is created only when the endpoint asks for it.
     #[track_caller]
     pub fn send_body(&self, head: http::request::Parts, body: impl FnOnce(u64) -> Body) -> Answered {
         self.answer(CLIENT, head, body)
@@ -116,18 +116,18 @@ impl Server {
         Answered::new(answer, body_was_read)
     }
 
-    /// Has effects performed by this function.
+    /// Performs effects with this function.
     pub fn performing(self, perform: impl Fn(&Effect) -> Completion + Send + Sync + 'static) -> Self {
         Self { perform: Arc::new(perform), ..self }
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn after(&self, time: Duration) -> Self {
         Self { now: self.now + time, ..self.clone() }
     }
 }
 
-/// The answer to a request.
+/// The response to a request.
 #[derive(Debug)]
 pub struct Answered {
     pub status: u16,
@@ -139,26 +139,26 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// What a client sees of an answer.
+    /// Converts an answer to what a client sees of it.
     pub fn new(RequestAnswer { response, record, .. }: RequestAnswer, body_was_read: bool) -> Self {
         let (head, body) = response.into_parts();
         let body = body.concat().into();
         Self { status: head.status.as_u16(), headers: head.headers, body, record, body_was_read }
     }
 
-    /// A header that is there at most once.
+    /// Returns a header that occurs at most once.
     #[track_caller]
     pub fn header(&self, name: impl http::header::AsHeaderName + Copy) -> Option<&str> {
         assert!(self.headers.get_all(name).iter().count() <= 1, "{:?}", self.headers);
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Whether the answer is marked as that of a failed call.
+    /// Whether the response is marked as a failed call.
     pub fn is_marked(&self) -> bool {
         self.header("x-vgi-rpc-error") == Some("true")
     }
 
-    /// All batches of all streams.
+    /// Returns all batches of all streams.
     #[track_caller]
     pub fn batches(&self) -> Vec<(RecordBatch, Metadata)> {
         let batches = self.items().into_iter().filter_map(|item| match item {
@@ -168,7 +168,7 @@ impl Answered {
         batches.collect()
     }
 
-    /// The items of all streams, of which there is one at least, and the last of which is complete.
+    /// Returns the items of all streams. There must be at least one stream, and the last one must be complete.
     #[track_caller]
     pub fn items(&self) -> Vec<Item> {
         assert_eq!(self.header("content-type"), Some("application/vnd.apache.arrow.stream"));
@@ -177,13 +177,13 @@ impl Answered {
         items
     }
 
-    /// What the batches are, one word or two each: `INFO text`, `error Type`, `token`, `data` with its first column.
+    /// Describes each batch: `INFO text`, `error Type`, `token`, or `data` with its first column.
     #[track_caller]
     pub fn told(&self) -> Vec<String> {
         self.batches().iter().map(|(batch, metadata)| told(batch, metadata)).collect()
     }
 
-    /// The data batches with their metadata.
+    /// Returns the data batches with their metadata.
     #[track_caller]
     pub fn data(&self) -> Vec<(RecordBatch, Metadata)> {
         let mut batches = self.batches();
@@ -193,7 +193,7 @@ impl Answered {
         batches
     }
 
-    /// The text that the call answered.
+    /// Returns the call's text result.
     #[track_caller]
     pub fn text(&self) -> String {
         assert!(!self.is_marked() && self.status == 200, "{} {:?}", self.status, self.told());
@@ -202,14 +202,14 @@ impl Answered {
         arrow_array::cast::AsArray::as_string::<i32>(data[0].0.column(0)).value(0).to_owned()
     }
 
-    /// The integer that the call answered.
+    /// Returns the call's integer result.
     #[track_caller]
     pub fn integer(&self) -> i64 {
         assert!(!self.is_marked() && self.status == 200, "{} {:?}", self.status, self.told());
         integer(&self.data()[0].0)
     }
 
-    /// The error that the body ends with; it tells of one exactly.
+    /// Returns the only error, with which the body ends.
     #[track_caller]
     pub fn error(&self) -> RpcError {
         let batches = self.batches();
@@ -220,13 +220,13 @@ impl Answered {
         RpcError::from_metadata(&batches.iter().find(is_error).unwrap().1)
     }
 
-    /// The cursor that the answer carries.
+    /// Returns the cursor in the response.
     #[track_caller]
     pub fn cursor(&self) -> Option<String> {
         self.token(keys::STREAM_STATE)
     }
 
-    /// The call token that the answer carries.
+    /// Returns the call token in the response.
     #[track_caller]
     pub fn call_token(&self) -> Option<String> {
         self.token(keys::CALL_STATE)
@@ -241,7 +241,7 @@ impl Answered {
     }
 }
 
-/// The first value of a first column of `int64`.
+/// Returns the first value of a first column of `int64`.
 pub fn integer(batch: &RecordBatch) -> i64 {
     arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(batch.column(0)).value(0)
 }

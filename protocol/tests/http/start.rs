@@ -1,4 +1,4 @@
-//! Start-up work: done before the first request is served, and again as long as it fails.
+//! Start-up work: it runs before the first request is served, and again until it succeeds.
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -10,7 +10,7 @@ use vgi_rpc_protocol::http::{RequestOrigin, RequestStep};
 use vgi_rpc_protocol::service::{Method, Protocol, Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// A server whose start-up work fails this often, and how often it was tried.
+/// Returns a server whose start-up work fails this often, and the count of attempts.
 fn failing(times: usize) -> (Server, Arc<AtomicUsize>) {
     let tried = Arc::new(AtomicUsize::new(0));
     let counted = tried.clone();
@@ -39,7 +39,7 @@ fn work_that_fails_is_told_of_and_tried_again() {
     assert_eq!(tried.load(Ordering::SeqCst), 2);
     assert_eq!(server.send(ask("GET", "/vgi/health")).status, 200);
     assert_eq!(server.send(nothing()).status, 200);
-    assert_eq!(tried.load(Ordering::SeqCst), 3, "once it is done it is done");
+    assert_eq!(tried.load(Ordering::SeqCst), 3, "it does not run again after success");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Sticky sessions: opening, resuming, closing, and what makes one lost. WIRE_PROTOCOL 17.
+//! Sticky sessions: opening, resuming, closing, and why they are lost. WIRE_PROTOCOL 17.
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -35,7 +35,7 @@ fn server() -> (Server, Arc<Counters>) {
     server_with(Sticky::default(), |builder| builder)
 }
 
-/// Opens a session of this value and lifetime.
+/// Opens a session with this value and lifetime.
 pub fn open(count: i64, seconds: Option<i64>) -> Request<Bytes> {
     let seconds: ArrayRef = Arc::new(Int64Array::from(vec![seconds]));
     let row = fields([
@@ -59,7 +59,7 @@ fn end(token: &str) -> Request<Bytes> {
     ask("DELETE", "/vgi/__session__").with("vgi-session", token)
 }
 
-/// The answer to a call of a session that is not to be had.
+/// Checks the response to a call of a session that is not available.
 #[track_caller]
 fn lost(answered: &Answered) -> RpcError {
     assert_eq!((answered.status, answered.is_marked()), (200, true), "{:?}", answered.told());
@@ -79,7 +79,7 @@ fn a_session_keeps_its_value_between_calls() {
     for expected in 11..14 {
         let answered = server.send(within(&token, "increment"));
         assert_eq!(answered.integer(), expected);
-        assert_eq!(answered.header("vgi-session"), None, "the client has the token");
+        assert_eq!(answered.header("vgi-session"), None, "the client already has the token");
         assert_eq!(answered.header("vgi-session-close"), None);
     }
     let id = server.send(within(&token, "session_id")).text();
@@ -116,7 +116,7 @@ fn a_client_that_keeps_no_track_gets_no_session() {
         let answered = server.send(request);
         assert!(answered.is_marked() && answered.header("vgi-session").is_none(), "{accept:?}");
     }
-    assert_eq!((server.endpoint.session_count(), counters.dropped()), (0, 4), "the values are let go");
+    assert_eq!((server.endpoint.session_count(), counters.dropped()), (0, 4), "the values are dropped");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_session_within_a_session_is_refused() {
     let token = token(&server.send(open(1, None)));
     let answered = server.send(open(2, None).with("vgi-session", &token));
     assert!(answered.is_marked());
-    assert_eq!(server.send(within(&token, "increment")).integer(), 2, "the outer one is untouched");
+    assert_eq!(server.send(within(&token, "increment")).integer(), 2, "the outer one is unchanged");
     assert_eq!((server.endpoint.session_count(), counters.dropped()), (1, 1));
 }
 
@@ -204,7 +204,7 @@ fn a_token_that_cannot_be_honoured_is_a_lost_session_whatever_the_reason() {
         let error = lost(&answered);
         assert_eq!((error.error_type(), error.message()), (&*expected.0, &*expected.1), "{what}");
     }
-    // A blank header is none.
+    // A blank header is ignored.
     let blank = home.send(ann(within("", "increment")));
     assert_eq!(blank.error().message(), "RuntimeError: the call belongs to no session");
 }
@@ -249,7 +249,7 @@ fn there_are_at_most_so_many() {
     assert!(refused.is_marked());
     assert_eq!(refused.error().code(), Code::ResourceExhausted);
     assert_eq!((server.endpoint.session_count(), counters.dropped()), (2, 1));
-    assert_eq!(server.after(Duration::from_secs(10)).send(open(4, None)).integer(), 4, "one has made room");
+    assert_eq!(server.after(Duration::from_secs(10)).send(open(4, None)).integer(), 4, "one slot is free");
     assert_eq!(server.endpoint.session_count(), 2);
 }
 
@@ -261,7 +261,7 @@ fn a_failing_call_gives_the_session_back() {
     assert_eq!(server.send(within(&token, "increment")).integer(), 11);
     assert_eq!(server.send(within(&token, "panic_in_session")).error().error_type(), "Panic");
     assert_eq!(server.send(within(&token, "increment")).integer(), 112);
-    // A request that is refused had the session too, and gives it back.
+    // A refused request also acquires the session, and releases it.
     let refused = call_of(LOCAL, "big", "", no_columns(1)).with("vgi-session", &token);
     assert_eq!(server.send(refused).status, 400);
     assert_eq!(server.send(within(&token, "increment")).integer(), 113);
@@ -281,7 +281,7 @@ fn teardown_says_204_once_and_200_ever_after() {
     }
     let body = ask("DELETE", "/vgi/__session__").into_parts().0;
     let answered = server.send_body(body, |most| {
-        assert_eq!(most, 0, "there is no body to this");
+        assert_eq!(most, 0, "this has no body");
         vgi_rpc_protocol::http::Body::TooLarge
     });
     assert_eq!(answered.status, 200);
@@ -309,7 +309,7 @@ fn a_server_without_sessions_has_none() {
     assert!(refused.is_marked() && refused.header("vgi-session").is_none());
     assert_eq!(counters.dropped(), 1);
     assert_eq!(server.send(ask("HEAD", "/vgi/health")).header("vgi-sticky-enabled"), None);
-    assert_eq!(server.send(within("anything", "session_id")).text(), "", "the header means nothing here");
+    assert_eq!(server.send(within("anything", "session_id")).text(), "", "the header is ignored here");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn an_echo_header_that_cannot_be_sent_is_refused() {
     }
 }
 
-/// Opens sessions until one is refused, and gives the refusal and how many were opened.
+/// Opens sessions until one is refused. Returns the number opened and the refusal.
 fn open_all(server: &Server, request: impl Fn() -> Request<Bytes>) -> (usize, RpcError) {
     for opened in 0..1000 {
         let answered = server.send(request());

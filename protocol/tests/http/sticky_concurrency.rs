@@ -1,4 +1,4 @@
-//! Calls of one sticky session at the same time: one after the other, and nobody waits for anybody else's. The sticky
+//! Concurrent calls of one sticky session: they run one after the other, and no call waits for another session's. The sticky
 //! sessions specification, section 5.
 
 use crate::ask::*;
@@ -17,10 +17,10 @@ use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::{RpcError, kind};
 
 const HELD: &str = "test.Held.v1";
-/// How long a test waits for what is sure to come, before it fails instead of hanging.
+/// How long a test waits for a certain event before it fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server whose method `hold` says that it runs and goes on when it is told to.
+/// A server whose method `hold` signals that it runs, and continues when it is released.
 struct Held {
     server: Server,
     entered: Receiver<()>,
@@ -44,7 +44,7 @@ fn held_with(set: impl FnOnce(&mut Sticky)) -> Held {
         integer("increment").unary(move |_, context| {
             let count = context.session::<i64>().ok_or_else(lost)?;
             let seen = *count;
-            // Whoever could come in between does so here.
+            // Lets any thread run that could interfere.
             thread::yield_now();
             *count = seen + 1;
             Ok(*count)
@@ -85,7 +85,7 @@ fn calls_of_one_session_run_one_after_the_other() {
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     counts.sort_unstable();
-    assert_eq!(counts, (1..=THREADS * CALLS).collect::<Vec<_>>(), "each saw the one before");
+    assert_eq!(counts, (1..=THREADS * CALLS).collect::<Vec<_>>(), "each saw the previous count");
 }
 
 fn held_open(server: &Server) -> String {
@@ -125,7 +125,7 @@ fn a_call_too_many_for_a_busy_session_is_refused_and_takes_no_thread() {
         held.go_on.send(()).unwrap();
         assert_eq!(running.join().unwrap().integer(), 0);
     });
-    assert_eq!(held.server.send(within(&token, "increment")).integer(), 1, "it is still there");
+    assert_eq!(held.server.send(within(&token, "increment")).integer(), 1, "it still exists");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_call_that_waits_for_a_session_that_ends_finds_it_lost() {
         assert!(error.is_kind(kind::SESSION_LOST), "{error:?}");
         assert_eq!(held.server.endpoint.session_count(), 0);
         held.go_on.send(()).unwrap();
-        assert_eq!(running.join().unwrap().integer(), 0, "who had it keeps it to the end");
+        assert_eq!(running.join().unwrap().integer(), 0, "its holder keeps it to the end");
     });
 }
 

@@ -11,7 +11,7 @@ use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static};
 use vgi_rpc_protocol::service::{Method, MethodSpec, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Two methods of one surface, in a protocol of this name and version.
+/// Returns a protocol of this name and version, whose two methods have the same surface.
 fn protocol(name: &str, version: &str) -> Protocol {
     Protocol::new(name).version(version).methods([count("one"), count("two")])
 }
@@ -34,7 +34,7 @@ impl Producer for Count {
 const A: &str = "test.A.v1";
 const B: &str = "test.B.v1";
 
-/// A server of the protocols A and B under a key, for the callers ann and bob. It remembers nothing.
+/// Returns a server of the protocols A and B with this key, for the callers ann and bob. It has no cache.
 fn server(version: &str, key: u8) -> Server {
     let service = Service::builder("server-1").protocol(protocol(A, version)).protocol(protocol(B, version));
     serve(service.build().unwrap(), |builder| {
@@ -55,13 +55,13 @@ fn open(server: &Server) -> Tokens {
     Tokens::of(&server.send(request))
 }
 
-/// Takes a turn in somebody's name.
+/// Takes a turn in this caller's name.
 fn go_on(server: &Server, method: (&str, &str), who: &str, tokens: &Tokens) -> Answered {
     let request = turn_of(method, no_columns(0), tokens, &[]);
     server.send(request.with("authorization", &format!("Bearer {who}")))
 }
 
-/// The refusal of a turn: what the client can tell of it, but for the request's id.
+/// Returns the parts of a turn's refusal that a client can distinguish, without the request's id.
 #[track_caller]
 fn refusal(answered: &Answered) -> (String, String) {
     assert_eq!((answered.status, answered.is_marked()), (400, false), "{:?}", answered.told());
@@ -70,7 +70,7 @@ fn refusal(answered: &Answered) -> (String, String) {
     (error.error_type().to_owned(), error.message().to_owned())
 }
 
-/// The refusal of a token that was never minted.
+/// Returns the refusal of a token that was never minted.
 fn forgery(server: &Server) -> (String, String) {
     let tokens = Tokens { cursor: Some(BASE64_STANDARD.encode([5; 80])), ..open(server) };
     refusal(&go_on(server, (A, "one"), "of ann", &tokens))
@@ -111,7 +111,7 @@ fn a_token_serves_no_other_surface_of_its_protocol() {
     });
     assert_eq!(refusal(&go_on(&wider, (A, "one"), "of ann", &tokens)), forgery(&server("1.0.0", 1)));
     let same = server("1.0.0", 1);
-    assert_eq!(go_on(&same, (A, "one"), "of ann", &tokens).status, 200, "the key is what they share");
+    assert_eq!(go_on(&same, (A, "one"), "of ann", &tokens).status, 200, "they share the key");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_token_serves_under_its_key_alone() {
     let tokens = open(&server("1.0.0", 1));
     let other = server("1.0.0", 2);
     assert_eq!(refusal(&go_on(&other, (A, "one"), "of ann", &tokens)), forgery(&other));
-    // An endpoint without keys draws one of its own. In these tests all draw alike, so the other is given one.
+    // An endpoint without keys draws its own. In these tests all draw the same, so the other one is given a key.
     let (one, another) = (crate::serve::main(), serve_main(|builder| builder.token_keys(keys(2, []))));
     let tokens = Tokens::of(&one.send(init_count(3)));
     assert_eq!(one.send(tick("count", &tokens)).status, 200);
@@ -212,7 +212,7 @@ fn a_token_grows_old() {
     let mut tokens = Tokens::of(&server.send(init_count(9)));
     let late = server.after(Duration::from_secs(60));
     let answered = late.send(tick("count", &tokens));
-    assert_eq!(answered.status, 200, "at its age it still opens");
+    assert_eq!(answered.status, 200, "it has not expired");
     let too_late = server.after(Duration::from_secs(61));
     let (_, text) = refusal(&too_late.send(tick("count", &tokens)));
     assert!(text.contains("expired"), "{text}");
@@ -250,7 +250,7 @@ fn an_old_key_opens_and_a_new_one_mints() {
     let answered = both.send(tick("count", &tokens));
     tokens.follow(&answered);
     refusal(&old.send(tick("count", &tokens)));
-    // The cursor is of the new key by now; the call token stays the one that was minted at first.
+    // The cursor is now sealed with the new key; the call token is still the original one.
     refusal(&new.send(tick("count", &tokens)));
     assert_eq!(both.send(tick("count", &tokens)).told(), ["data 2", "token"]);
     let fresh = Tokens::of(&both.send(init_count(9)));

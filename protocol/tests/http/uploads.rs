@@ -1,4 +1,4 @@
-//! URLs to upload large inputs to. WIRE_PROTOCOL 10, "Upload URL generation".
+//! URLs for uploads of large inputs. WIRE_PROTOCOL 10, "Upload URL generation".
 
 use crate::ask::*;
 use crate::common::batches::*;
@@ -16,7 +16,7 @@ use vgi_rpc_protocol::effect::{self, Completion, Effect, Failure, FailureReason,
 use vgi_rpc_protocol::external::FetchOptions;
 use vgi_rpc_protocol::ipc::Item;
 
-/// Makes numbered URLs.
+/// Returns numbered URLs.
 fn make_urls(effect: &Effect) -> Completion {
     let effect::Request::UploadUrls(count) = effect.request else { panic!("{effect:?}") };
     let urls = (0..count).map(|number| UploadUrl {
@@ -27,7 +27,7 @@ fn make_urls(effect: &Effect) -> Completion {
     Completion::UploadUrls(urls.collect())
 }
 
-/// A server that numbers its URLs.
+/// Returns a server that numbers its URLs.
 fn server() -> Server {
     serve_main(|builder| builder.upload_urls(Some(1 << 30))).performing(make_urls)
 }
@@ -92,7 +92,7 @@ fn they_are_advertised_only_where_what_is_uploaded_is_fetched() {
     let fetching = service_with(|builder| builder.fetch_external(FetchOptions::default()));
     let advertised = serve(fetching.clone(), |builder| builder.upload_urls(Some(7)));
     assert_eq!(told(advertised), (Some("true".into()), Some("7".into())));
-    assert_eq!(told(serve(fetching, |builder| builder)), (None, None), "there are none");
+    assert_eq!(told(serve(fetching, |builder| builder)), (None, None), "no URLs are offered");
 }
 
 #[test]

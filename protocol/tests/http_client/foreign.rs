@@ -1,4 +1,4 @@
-//! Answers that are none: refusals, intermediaries' pages, bodies that are not what they claim.
+//! Responses that do not answer the call: refusals, pages of intermediaries, bodies that are not what they claim.
 
 use crate::common::batches::*;
 use crate::pair::*;
@@ -85,13 +85,13 @@ fn a_body_that_is_cut_or_goes_on_is_refused_whole() {
         let cut = bytes.clone();
         pair.between = Box::new(move |_, response| response.map(|_| cut.clone()));
         let told = pair.try_call("echo", UNARY, &params());
-        // Without the marker at its end a stream is not whole.
+        // A stream without its end marker is incomplete.
         assert!(matches!(told, Err(ResponseError::Streams(_))), "{} bytes: {told:?}", bytes.len());
         assert!(pair.told().is_empty() && pair.caller.is_idle());
     }
 }
 
-/// The answers of a method as they are sent, without the end marker of the last stream.
+/// Returns the response of a method as sent, without the end marker of the last stream.
 fn without_end_marker(method: &str, kind: CallKind, params: &RecordBatch) -> Bytes {
     let mut settings = unlimited();
     settings.codings = Vec::new();
@@ -108,7 +108,7 @@ fn without_end_marker(method: &str, kind: CallKind, params: &RecordBatch) -> Byt
     Bytes::copy_from_slice(body)
 }
 
-/// What is told of this body under this header.
+/// Returns the events of this body under this header.
 fn told_of(
     method: &str,
     kind: CallKind,
@@ -141,7 +141,7 @@ fn a_missing_end_marker_is_accepted_if_the_body_is_proven_whole() {
         let length = |body: &Bytes| ("content-length", body.len().to_string());
         assert_eq!(told(&body, length(&body)).unwrap(), expected, "{method}");
         assert_eq!(told(&body, ("transfer-encoding", "chunked".into())).unwrap(), expected, "{method}");
-        // A body that ends with its connection may have been cut anywhere.
+        // A body that ends with the connection may have been truncated anywhere.
         assert!(matches!(told(&body, ("x-nothing", "".into())), Err(ResponseError::Streams(_))), "{method}");
         let longer = ("content-length", (body.len() + 8).to_string());
         assert!(matches!(told(&body, longer), Err(ResponseError::Streams(_))), "{method}");
@@ -156,7 +156,7 @@ fn a_missing_end_marker_is_accepted_if_the_body_is_proven_whole() {
 #[test]
 fn a_body_without_its_result_is_refused_though_it_is_whole() {
     let body = without_end_marker("echo", UNARY, &params());
-    // The schema's message alone, and nothing at all.
+    // Only the schema message, and an empty body.
     let schema = 8 + u32::from_le_bytes(body[4..8].try_into().unwrap()) as usize;
     for body in [body.slice(..schema), Bytes::new()] {
         let length = ("content-length", body.len().to_string());

@@ -1,4 +1,4 @@
-//! What the two sides agree on by header: capabilities, the limit on responses, content codings.
+//! What the two sides negotiate by header: capabilities, the limit on responses, content codings.
 
 use crate::common::batches::*;
 use crate::common::messages::COMPRESSIONS;
@@ -54,7 +54,7 @@ fn a_limit_is_asked_about_once_and_sent_with_every_request() {
     let limits = pair.exchanged.iter().map(|one| one.request("vgi-accept-max-response-bytes"));
     assert!(limits.into_iter().all(|limit| limit == Some("65536")));
     assert!(pair.caller.capabilities().unwrap().accept_max_response_bytes);
-    // Another caller to the same server need not ask.
+    // Another caller to the same server need not ask again.
     let another = pair.caller.another();
     pair.caller = another;
     pair.call("echo", UNARY, &row([("value", text("x"))]));
@@ -86,7 +86,7 @@ fn the_server_keeps_to_the_limit_and_otherwise_the_client_does() {
     let told = pair.call("echo", UNARY, &long());
     assert!(told[0].starts_with("failed ResponseTooLargeError"), "{told:?}");
 
-    // A server that does not keep to it: coded or not, nothing of the response is used.
+    // A server that exceeds the limit: coded or not, nothing of the response is used.
     let each = Coding::ALL.iter().map(|coding| vec![*coding]);
     for codings in [vec![]].into_iter().chain(each) {
         let mut settings = limited(65_536);
@@ -149,14 +149,14 @@ fn responses_come_in_the_coding_that_is_preferred() {
 fn requests_are_coded_once_the_server_is_known_to_take_it() {
     let mut pair = pair();
     pair.call("echo", UNARY, &long());
-    assert_eq!(pair.last().request("content-encoding"), None, "nothing is known yet");
+    assert_eq!(pair.last().request("content-encoding"), None, "the server's codings are unknown");
     pair.call("echo", UNARY, &long());
     assert_eq!(pair.last().request("content-encoding"), Some(Coding::ALL[0].as_str()));
     assert!(pair.last().request_bytes < 10_000);
     pair.call("echo", UNARY, &row([("value", text("x"))]));
-    assert_eq!(pair.last().request("content-encoding"), None, "it would not pay");
+    assert_eq!(pair.last().request("content-encoding"), None, "coding it is not worthwhile");
 
-    // A gateway that does not let it through: it is sent again as it is, and so are the next ones.
+    // A gateway that refuses coded requests: the request is sent again uncoded, and so are the next ones.
     pair.between = Box::new(|_, response| {
         let is_first = response.headers().get("x-request-id").is_some();
         if is_first { response } else { foreign(415, None, b"") }
@@ -234,7 +234,7 @@ fn a_response_may_be_several_frames() {
     assert_eq!(pair.call("echo", UNARY, &row([("value", text("x"))])), ["output \"x\"", "finished"]);
 }
 
-/// A body that is small as it came, and whose buffers unfold.
+/// A body that is small as received, and whose buffers expand.
 #[test]
 fn the_limit_holds_for_what_arrow_decompresses() {
     for &codec in COMPRESSIONS {

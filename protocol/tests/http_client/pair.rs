@@ -1,4 +1,4 @@
-//! A caller and the endpoints that answer it, joined in memory.
+//! A caller and its endpoints, connected in memory.
 
 use crate::common::inline;
 use crate::common::service::{MAIN, service};
@@ -18,7 +18,7 @@ use vgi_rpc_protocol::http::{Body, Endpoint, EndpointBuilder, RequestOrigin};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::service::Service;
 
-/// What was sent and answered, without the bodies' bytes.
+/// A request and its response, without the bodies' bytes.
 #[derive(Debug)]
 pub struct Exchanged {
     pub method: Method,
@@ -29,7 +29,7 @@ pub struct Exchanged {
     pub response: HeaderMap,
 }
 
-/// What an intermediary does with a response.
+/// Modifies a response like an intermediary.
 type Between = dyn FnMut(&Method, Response<Bytes>) -> Response<Bytes>;
 
 /// A caller whose requests go to the endpoints in turn.
@@ -37,11 +37,11 @@ pub struct Pair {
     pub caller: ClientMachine,
     pub endpoints: Vec<Arc<Endpoint>>,
     pub exchanged: Vec<Exchanged>,
-    /// Changes a response on its way, as an intermediary may.
+    /// Modifies a response in transit, as an intermediary may.
     pub between: Box<Between>,
     /// Added to every request by the driver.
     pub credential: Option<&'static str>,
-    /// Performs effects, of the endpoints and of the caller.
+    /// Performs effects of the endpoints and of the caller.
     pub perform: Box<dyn Fn(&Effect) -> Completion>,
 }
 
@@ -64,14 +64,14 @@ pub fn endpoint_of(
     set(builder.prefix("/vgi").token_keys(keys)).build().unwrap()
 }
 
-/// Calls below `/vgi`, as the endpoints here serve.
+/// Returns settings for calls below `/vgi`, where these endpoints serve.
 pub fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.prefix = "/vgi".into();
     settings
 }
 
-/// No limit of the client, so that only the calls' own requests are sent.
+/// Returns settings without a limit of the client, so that only the calls' own requests are sent.
 pub fn unlimited() -> Settings {
     let mut settings = settings();
     settings.max_response_bytes = None;
@@ -96,7 +96,7 @@ impl Pair {
         }
     }
 
-    /// Sends what is to be sent and performs what is to be done, as often as there is something.
+    /// Sends requests and performs effects until there are none.
     pub fn go(&mut self) -> Result<(), ResponseError> {
         loop {
             if let Some(request) = self.caller.poll_request() {
@@ -113,7 +113,7 @@ impl Pair {
         }
     }
 
-    /// The events that wait.
+    /// Returns the pending events.
     pub fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| match self.caller.poll_event() {
             Next::Event(event) => Some(event),
@@ -122,7 +122,7 @@ impl Pair {
         .collect()
     }
 
-    /// The events that wait, as text.
+    /// Returns the pending events as text.
     pub fn told(&mut self) -> Vec<String> {
         let mut told = Vec::new();
         while let Next::Event(event) = self.caller.poll_event() {
@@ -131,7 +131,7 @@ impl Pair {
         told
     }
 
-    /// Makes a call, and gives what it was told.
+    /// Makes a call. Returns its events.
     pub fn call(&mut self, method: &str, kind: CallKind, params: &RecordBatch) -> Vec<String> {
         self.try_call(method, kind, params).unwrap();
         self.told()
@@ -216,7 +216,7 @@ pub fn encoded(batch: &RecordBatch) -> EncodedSchema {
     EncodedSchema::new(batch.schema()).unwrap()
 }
 
-/// A response as an intermediary gives it.
+/// Returns a response as an intermediary sends it.
 pub fn foreign(status: u16, content_type: Option<&'static str>, body: &'static [u8]) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -226,7 +226,7 @@ pub fn foreign(status: u16, content_type: Option<&'static str>, body: &'static [
     response
 }
 
-/// A response with an Arrow body.
+/// Returns a response with an Arrow body.
 pub fn arrow(body: Vec<u8>) -> Response<Bytes> {
     foreign(200, Some(ARROW_STREAM), b"").map(|_| body.into())
 }

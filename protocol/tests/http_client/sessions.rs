@@ -1,4 +1,4 @@
-//! Sticky sessions: opted into, kept, closed. WIRE_PROTOCOL 17.
+//! Sticky sessions: opting in, keeping, closing. WIRE_PROTOCOL 17.
 
 use crate::common::batches::*;
 use crate::pair::*;
@@ -81,7 +81,7 @@ fn a_session_can_be_ended_without_a_call() {
     assert_eq!((sent.method.as_str(), sent.path.as_str()), ("DELETE", "/vgi/__session__"));
     assert_eq!((sent.status.as_u16(), sent.request("x-worker")), (204, Some("w-7")));
     assert!(!pair.caller.session().unwrap().is_open() && endpoint.session_count() == 0);
-    // Again: there is none any more, and that is no error.
+    // Again: the session no longer exists, which is not an error.
     pair.caller = pair.caller.another().with_session(saved);
     pair.caller.end_session().unwrap();
     pair.go().unwrap();

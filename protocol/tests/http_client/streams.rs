@@ -1,4 +1,4 @@
-//! Streams: a request for each turn, both tokens in each of them.
+//! Streams: one request per turn, each with both tokens.
 
 use crate::common::batches::*;
 use crate::common::service::{MAIN, take_cancel_hooks};
@@ -25,7 +25,7 @@ fn a_producer_is_opened_and_gone_on_with() {
 fn a_batch_that_waits_answers_the_tick() {
     let mut pair = pair();
     pair.try_call("count", STREAM, &row([("count", int(2))])).unwrap();
-    // Nothing was taken yet: the tick finds the first batch.
+    // Nothing was read yet: the tick returns the first batch.
     assert_eq!(pair.tick(), ["output 0"]);
     assert_eq!(pair.exchanged.len(), 1);
     assert_eq!(pair.tick(), ["output 1"]);
@@ -67,13 +67,13 @@ fn an_exchange_goes_back_and_forth() {
         assert_eq!(told, [format!("output {:.1}", value * 2.0)]);
     }
     let told = pair.send(&row([("value", floats([]))]));
-    assert_eq!(told, ["no rows {}"], "an answer without rows is an answer");
+    assert_eq!(told, ["no rows {}"], "an answer may have no rows");
     pair.caller.close().unwrap();
     assert_eq!(pair.told(), ["finished"]);
     assert_eq!(pair.exchanged.len(), 4, "closing sends nothing");
 }
 
-/// The canonical server takes an exchange without input columns for a producer, and runs its first turn at once.
+/// The canonical server treats an exchange without input columns as a producer, and runs its first turn at once.
 #[test]
 fn an_output_that_waits_answers_an_input_without_columns() {
     let mut pair = pair();
@@ -92,7 +92,7 @@ fn another_caller_resumes_a_stream_by_its_token() {
     let mut pair = pair();
     assert_eq!(pair.caller.resume_token(), None);
     pair.try_call("count_with_header", STREAM_WITH_HEADER, &row([("count", int(3))])).unwrap();
-    assert_eq!(pair.caller.resume_token(), None, "an output waits");
+    assert_eq!(pair.caller.resume_token(), None, "an output is pending");
     assert_eq!(pair.told().last().unwrap(), "output 0");
     let token = pair.caller.resume_token().unwrap();
     assert_eq!(pair.tick(), ["output 1"]);
@@ -158,7 +158,7 @@ fn errors_end_a_stream_wherever_they_come() {
     assert_eq!(told.last().unwrap(), "finished");
     assert!(told.iter().any(|line| line.starts_with("failed ValueError")), "{told:?}");
 
-    // An input that finds the stream failed is not sent: what waits says so.
+    // An input to a stream that has failed is not sent: the pending events report the failure.
     pair.try_call("scale_until", STREAM, &params(-1)).unwrap();
     let sent = pair.exchanged.len();
     let told = pair.send(&row([("value", floats([1.0]))]));
@@ -174,7 +174,7 @@ fn a_cancelled_producer_runs_its_hook_and_tells_its_logs_only() {
     take_cancel_hooks();
     pair.caller.cancel().unwrap();
     pair.go().unwrap();
-    assert_eq!(pair.told(), ["log cancelled", "finished"], "the batch that waited is dropped");
+    assert_eq!(pair.told(), ["log cancelled", "finished"], "the pending batch is dropped");
     assert_eq!(take_cancel_hooks(), 1);
 
     // A stream that has ended is not cancelled on the server.
@@ -185,7 +185,7 @@ fn a_cancelled_producer_runs_its_hook_and_tells_its_logs_only() {
     assert_eq!((pair.told(), pair.exchanged.len()), (vec!["finished".to_owned()], sent));
 }
 
-/// A body with several batches, as servers give that run several turns for one request.
+/// A body with several batches, as from servers that run several turns per request.
 #[test]
 fn all_batches_of_a_response_are_told_before_its_error_and_its_token() {
     let schema = EncodedSchema::new(row([("n", int(0))]).schema()).unwrap();
@@ -197,7 +197,7 @@ fn all_batches_of_a_response_are_told_before_its_error_and_its_token() {
         for (batch, metadata) in batches {
             let metadata: Metadata = metadata.into_iter().collect();
             let one = encode_batch(&batch, &metadata).unwrap();
-            // The schema once, the end once.
+            // One schema, one end.
             let start = if whole.is_empty() { 0 } else { schema.message().len() };
             whole.extend_from_slice(&one[start..one.len() - 8]);
         }

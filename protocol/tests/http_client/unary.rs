@@ -1,4 +1,4 @@
-//! Unary calls, and how what goes wrong with them is told.
+//! Unary calls, and how their failures are reported.
 
 use crate::common::batches::*;
 use crate::common::quiet_panics;
@@ -51,7 +51,7 @@ fn the_body_says_what_became_of_a_call_whatever_the_status() {
     let told = pair.call("echo", UNARY, &row([("other", int(1))]));
     assert!(told[0].starts_with("failed TypeError"), "{told:?}");
     assert_eq!(pair.last().status, 400);
-    // The mark is a hint, and so is the status.
+    // The mark is only a hint, and so is the status.
     pair.between = Box::new(|_, mut response| {
         *response.status_mut() = http::StatusCode::BAD_GATEWAY;
         response.headers_mut().remove("x-vgi-rpc-error");
@@ -84,7 +84,7 @@ fn commands_at_the_wrong_time_change_nothing() {
     assert!(pair.caller.call(&call, &encoded(&params), &params).is_err());
     assert!(pair.caller.discover().is_err() && pair.caller.end_session().is_err());
     pair.go().unwrap();
-    assert!(pair.caller.call(&call, &encoded(&params), &params).is_err(), "its events wait");
+    assert!(pair.caller.call(&call, &encoded(&params), &params).is_err(), "its events are pending");
     assert_eq!(pair.told(), ["output \"x\"", "finished"]);
     assert!(pair.last().request("x-request-id").is_none());
 }

@@ -1,4 +1,4 @@
-//! URLs to upload to.
+//! URLs for uploads.
 
 use crate::common::batches::*;
 use crate::pair::*;

@@ -1,4 +1,4 @@
-//! Answers over the limits: their call fails, and the connection goes on.
+//! Answers that exceed the limits: their call fails, and the connection remains usable.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn a_header_batch_over_a_limit_fails_its_call_alone() {
     assert_over_limit(&mut pair, call, "schema fields of at most 1");
 }
 
-/// In place of the header comes an error that cannot be read: no stream follows.
+/// An unreadable error in place of the header: no stream follows.
 #[test]
 fn an_unreadable_error_in_place_of_a_header_fails_its_call_alone() {
     let mut pair = client_with(|limits| limits.max_metadata_entries = 3);

@@ -1,8 +1,8 @@
-//! Compressed bodies, and lies about their lengths.
+//! Compressed bodies, and false uncompressed lengths.
 
 use super::*;
 
-/// Where the buffers of the last record batch lie, those that have bytes.
+/// Returns the positions and lengths of the non-empty buffers of the last record batch.
 fn buffers(bytes: &[u8]) -> Vec<(usize, usize)> {
     let (mut at, mut found) = (0, Vec::new());
     loop {
@@ -33,7 +33,7 @@ fn a_lie_about_the_uncompressed_length_is_a_typed_error() {
         for (at, _) in buffers {
             let truth = i64::from_le_bytes(good[at..at + 8].try_into().unwrap());
             for lie in [truth - 1, truth + 1, truth * 2, 0, 1, 7, -2, i64::MIN, i64::MAX, 1 << 31, 1 << 40] {
-                // A buffer that was left uncompressed says -1; of it nothing can be a lie but a length.
+                // An uncompressed buffer has the length -1; only another length would be false.
                 if lie == truth || (truth == -1 && lie == 0) {
                     continue;
                 }
@@ -49,7 +49,7 @@ fn a_lie_about_the_uncompressed_length_is_a_typed_error() {
                     }
                 };
                 assert!(matches!(error, ReadError::Message(_)), "{error:?}");
-                assert!(matches!(reader.next_item(), Ok(Some(Item::EndOfStream))), "the reader goes on");
+                assert!(matches!(reader.next_item(), Ok(Some(Item::EndOfStream))), "the reader continues");
                 assert!(reader.is_at_boundary());
                 lies += 1;
             }

@@ -1,8 +1,8 @@
-//! Every truncation, every damaged byte: the machines come to an end and none panics.
+//! Every truncation and every damaged byte: each machine finishes, and none panics.
 
 use super::*;
 
-/// Streams that have all that a header and a body can have, small enough to be damaged at every byte.
+/// Returns streams with every part of a header and a body, small enough to damage every byte.
 fn small_streams() -> Vec<(&'static str, Bytes)> {
     let views = {
         let column: arrow_array::StringViewArray =
@@ -40,14 +40,14 @@ fn small_streams() -> Vec<(&'static str, Bytes)> {
     ]
 }
 
-/// Streams longer than this are for the reader alone, which the other machines are made of.
+/// Streams longer than this are passed only to the reader, which the other machines are built on.
 const LONG: usize = 3000;
 
-/// Reads damaged bytes as every machine would, and looks at every value of what it is given.
+/// Passes damaged bytes to every machine, and validates every value read.
 fn survive(bytes: &Bytes) {
     let mut reader = Reader::new(Limits::default());
     reader.receive(bytes.clone());
-    // A damaged stream has at most one item for each of its messages, and each has 8 bytes at least.
+    // A damaged stream has at most one item per message, and a message has at least 8 bytes.
     for _ in 0..bytes.len() / 8 + 2 {
         match reader.next_item() {
             Ok(None) | Err(ReadError::Framing(_)) => break,
@@ -92,7 +92,7 @@ fn every_truncation_comes_to_an_end() {
 /// Streams longer than this are damaged at every byte, but not in every way.
 const SHORT: usize = 1000;
 
-/// Damages every byte in these ways, in all of them or, in a long stream, in one or two that go around.
+/// Damages every byte in each of these ways; in a long stream, in one or two of them in turn.
 fn assert_survives(ways: &[fn(u8) -> u8]) {
     for (name, bytes) in small_streams() {
         for at in 0..bytes.len() {

@@ -1,4 +1,4 @@
-//! What the format leaves open, or had in an older version: each decided as pyarrow reads it.
+//! What the format leaves open or specified differently in an older version: each case is decided as in pyarrow.
 
 use super::*;
 use arrow_array::builder::{Int64Builder, ListBuilder, StringBuilder};
@@ -16,12 +16,12 @@ fn written(column: &ArrayRef, version: MetadataVersion, codec: Option<Compressio
     writer.into_inner().unwrap()
 }
 
-/// The bytes of a field node.
+/// Returns the bytes of a field node.
 fn node(len: i64, nulls: i64) -> [u8; 16] {
     FieldNode::new(len, nulls).0
 }
 
-/// Replaces the only place, or the first of several, where these bytes are.
+/// Replaces the first occurrence of these bytes.
 #[track_caller]
 fn replace(stream: &mut [u8], from: &[u8], to: &[u8]) {
     let at = stream.windows(from.len()).position(|window| window == from).expect("the bytes are there");
@@ -38,7 +38,7 @@ fn assert_refused(stream: Vec<u8>, says: &str) {
     assert!(matches!(error, ReadError::Message(_)) && error.to_string().contains(says), "{error}");
 }
 
-/// A struct of a number and a text, which `arrow-ipc` decodes.
+/// Returns a struct of a number and a text, which `arrow-ipc` decodes.
 fn nested() -> ArrayRef {
     let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(3)]));
     let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, None]));
@@ -121,7 +121,7 @@ fn unions_of_the_format_before_version_5_are_read_if_they_have_no_nulls() {
     for codec in codecs() {
         for union in unions() {
             for version in [MetadataVersion::V4, MetadataVersion::V5] {
-                // Compression came with version 5.
+                // Compression was added in version 5.
                 if codec.is_some() && version == MetadataVersion::V4 {
                     continue;
                 }
@@ -144,7 +144,7 @@ fn what_a_child_has_beyond_its_struct_is_not_part_of_it() {
     for codec in codecs() {
         for rows in [0, 1, 2] {
             let mut stream = written(&nested(), MetadataVersion::V5, codec);
-            // The struct's node, which comes first, and the count of the batch's rows.
+            // The struct's node, which is the first, and the row count of the batch.
             let at = stream.windows(16).position(|window| window == node(3, 0)).unwrap();
             stream[at..at + 16].copy_from_slice(&node(rows, 0));
             let count = stream[..at].windows(8).rposition(|window| window == 3_i64.to_le_bytes()).unwrap();
@@ -186,7 +186,7 @@ fn the_offset_of_a_text_column_without_rows_says_nothing() {
         stream[count..count + 8].copy_from_slice(&[0; 8]);
         assert_eq!(&read(stream).unwrap(), &column.slice(0, 0));
     }
-    // Below a list that has none.
+    // Within a list that has no texts.
     let mut lists = ListBuilder::new(StringBuilder::new());
     lists.append(true);
     let empty: ArrayRef = Arc::new(lists.finish());
@@ -216,7 +216,7 @@ fn a_dictionary_stays_as_ordered_as_it_was_and_is_a_type_of_its_own_for_the_hash
         let (read, _) = decode_batch(bytes, &Limits::default()).unwrap();
         assert_eq!(read.schema().field(0).dict_is_ordered(), Some(ordered));
         assert_eq!(type_token(read.schema().field(0)).unwrap().ends_with(",ordered"), ordered);
-        // The method declares a dictionary that is not ordered.
+        // The method declares an unordered dictionary.
         let turn = Pair::default().play(unary("echo_color", batch));
         assert!(matches!(turn.told[..], [Told::Output(..), Told::Finished]), "{:?}", turn.told);
     }

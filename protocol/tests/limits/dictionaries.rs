@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The messages of a stream, each with its body, without the end.
+/// Returns the messages of a stream, each with its body, without the end marker.
 fn messages(bytes: &Bytes) -> Vec<Bytes> {
     let (mut at, mut messages) = (0, Vec::new());
     loop {

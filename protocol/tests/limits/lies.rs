@@ -1,8 +1,8 @@
-//! Headers that claim what is not so.
+//! Headers with false claims.
 
 use super::*;
 
-/// What a responder answers to these bytes, and what it waits for then.
+/// Returns a responder's answer to these bytes, and what it then waits for.
 fn answer(bytes: impl Into<Bytes>) -> (Option<RpcError>, Rest) {
     let mut server = responder(Limits::default());
     server.receive(bytes.into());
@@ -25,11 +25,11 @@ fn assert_fatal(bytes: impl Into<Bytes>, expected: impl FnOnce(&FramingError) ->
     let (error, rest) = answer(bytes);
     let Rest::Failed(ConnectionError::Framing(framing)) = &rest else { panic!("{rest:?}") };
     assert!(expected(framing), "{framing:?}");
-    let error = error.expect("the peer is told");
+    let error = error.expect("the peer gets an error");
     assert!(error.message().contains(&framing.to_string()), "{error}");
 }
 
-/// The request is refused with a text that has this in it, and the connection goes on.
+/// Checks that the request is refused with a message that contains this text, and that the connection remains usable.
 #[track_caller]
 fn assert_refused(bytes: &[&[u8]], says: &str) {
     let (error, rest) = answer(bytes.concat());
@@ -82,7 +82,7 @@ fn a_fatal_error_stays() {
     let said = sent.len();
     server.receive(converse(vec![echo("x")]).request);
     assert_eq!(serve(&mut server, usize::MAX, &mut sent), first);
-    assert_eq!(sent.len(), said, "the last words are said once");
+    assert_eq!(sent.len(), said, "the last error is sent once");
     assert!(!server.is_idle());
 }
 
@@ -104,12 +104,12 @@ fn a_fatal_error_in_a_stream_is_told_on_that_stream() {
 fn a_body_of_a_tebibyte_is_refused_by_its_claim() {
     let schema = EncodedSchema::new(schema([("value", DataType::Int64)])).unwrap();
     let batch = Header::with_body(1 << 40).batch(1, &[(1, 0)], &[(0, 0), (0, 1 << 40)]);
-    // The framing is sound, so the body is passed over, however long that takes.
+    // The framing is valid, so the body is skipped, however long that takes.
     let (error, rest) = answer([&schema.message()[..], &batch].concat());
     assert_eq!((error.is_none(), rest), (true, Rest::NeedInput));
 }
 
-/// A schema message has no body. One that says it has is refused or its body passed over, and nothing is lost.
+/// A schema message has no body. If one claims a body, it is refused or the body is skipped, and no other data is lost.
 #[test]
 fn a_schema_with_a_body_over_the_limit_leaves_the_connection_usable() {
     let mut pair = server_with(|limits| limits.max_body_bytes = 1000);
@@ -140,7 +140,7 @@ fn counts_and_lengths_that_contradict_the_schema_are_refused() {
     refuse(header.batch(1, &[(-1, 0)], &good), "");
     refuse(header.batch(1, &[(1, 2)], &good), "nulls");
     refuse(header.batch(1, &[(1, -2)], &good), "nulls");
-    // Not counted, with no bitmap to count from.
+    // The null count is unknown, and there is no bitmap to count from.
     refuse(header.batch(1, &[(1, -1)], &good), "a buffer of 1 bytes");
     refuse(header.batch(1, &[(1, 0)], &[(0, 0)]), "buffer");
     refuse(header.batch(1, &[(1, 0)], &[(0, 0), (0, 8), (0, 8)]), "buffer");
@@ -153,7 +153,7 @@ fn counts_and_lengths_that_contradict_the_schema_are_refused() {
     refuse(header.batch(1, &[(1, 1)], &good), "");
 }
 
-/// Found by `tests/differential.py`: a flipped bit of an offset, and the call was made with other values.
+/// Found by `tests/differential.py`: with a flipped bit in an offset, the call was made with other values.
 #[test]
 fn buffers_off_their_alignment_are_refused() {
     let (schema, body, end) = (numbers(), [0; 16], END_OF_STREAM);

@@ -1,4 +1,4 @@
-//! What is too large, damaged or a lie: a typed answer, a connection that goes on where it can, and no panic.
+//! Oversized, damaged or false input: a typed error, a connection that remains usable if possible, and no panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../common/mod.rs"]
@@ -43,7 +43,7 @@ fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
     limits
 }
 
-/// A pair of which one side has limits, which are the client's or the server's.
+/// Returns a pair whose server has these limits.
 fn server_with(set: impl FnOnce(&mut Limits)) -> Pair {
     Pair::with_limits(Limits::default(), limits(set))
 }
@@ -52,7 +52,7 @@ fn client_with(set: impl FnOnce(&mut Limits)) -> Pair {
     Pair::with_limits(limits(set), Limits::default())
 }
 
-/// The call fails with an error that names the limit, and the next one works.
+/// Checks that the call fails with an error that names the limit, and that the next one works.
 #[track_caller]
 fn assert_over_limit(pair: &mut Pair, command: Command, says: &str) {
     let turn = pair.play(command);
@@ -77,7 +77,7 @@ fn many_columns(count: usize) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![int(1); count]).unwrap()
 }
 
-/// Not compressed, and with each compression.
+/// Returns no compression and each supported one.
 fn codecs() -> impl Iterator<Item = Option<CompressionType>> {
     [None].into_iter().chain(COMPRESSIONS.iter().copied().map(Some))
 }

@@ -1,4 +1,4 @@
-//! What lies under null slots of text columns may be any bytes; what lies in other slots may not.
+//! Null slots of text columns may contain any bytes; other slots may not.
 
 use super::*;
 use arrow_array::builder::{
@@ -10,11 +10,11 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::FieldRef;
 
 const JUNK: &[u8] = b"\xff\xfe";
-/// Half a character.
+/// Part of a character.
 const HALF: &[u8] = b"\xc3";
 const NULLS: [bool; 4] = [true, false, true, false];
 
-/// The type with text for bytes: both are laid out alike.
+/// Returns the type with text in place of bytes: the layouts are the same.
 fn as_text(of: &DataType) -> DataType {
     let child = |field: &FieldRef| Arc::new(Field::clone(field).with_data_type(as_text(field.data_type())));
     match of {
@@ -30,7 +30,7 @@ fn as_text(of: &DataType) -> DataType {
     }
 }
 
-/// What a reader makes of a column of bytes that its schema calls text.
+/// Reads a column of bytes whose schema declares text.
 fn read(column: &ArrayRef, compression: Option<CompressionType>) -> Result<RecordBatch, ReadError> {
     let write = |column: Option<&ArrayRef>, data_type: &DataType| {
         let schema = Arc::new(Schema::new(vec![Field::new("value", data_type.clone(), true)]));
@@ -53,7 +53,7 @@ fn read(column: &ArrayRef, compression: Option<CompressionType>) -> Result<Recor
     })
 }
 
-/// The column is read with and without compression, and prints as these values.
+/// Checks that the column is read with and without compression, and is formatted as these values.
 #[track_caller]
 fn assert_reads(column: &ArrayRef, values: &str) {
     for compression in codecs() {
@@ -94,7 +94,7 @@ fn views_under_nulls_are_not_looked_at() {
     assert_reads_views(&column);
 }
 
-/// The buffers of views hold junk of which no valid view shows a part.
+/// Checks a column of views whose buffers contain junk that no valid view refers to.
 #[track_caller]
 fn assert_reads_views(column: &ArrayRef) {
     assert_reads(column, "\"a\",null,\"éandmorethantwelvebytes\",null");
@@ -147,7 +147,7 @@ fn bytes_in_other_slots_are_refused() {
             assert!(matches!(result, Err(ReadError::Message(MessageError::Arrow(_)))), "{result:?}");
         }
     }
-    // A character that begins in a value and ends under a null is none.
+    // A character that begins in a value and ends in a null slot is invalid.
     let split: ArrayRef = Arc::new(binary([HALF, b"\xa9", b"b", b"c"]));
     assert!(read(&split, None).is_err());
     let whole: ArrayRef = Arc::new(BinaryArray::from_iter_values([JUNK]));

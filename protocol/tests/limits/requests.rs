@@ -1,4 +1,4 @@
-//! Requests over the limits: refused, and the connection goes on.
+//! Requests that exceed the limits: refused, and the connection remains usable.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn a_schema_that_is_too_deep_is_refused() {
     assert_over_limit(&mut pair, unary("echo", row([("value", deep(5))])), "schema depth of at most 4");
     let turn = pair.play(unary("echo", row([("value", deep(4))])));
     assert_eq!(turn.told[0].error().unwrap().error_type(), "TypeError", "four levels can be read");
-    // The dictionary's values are a level of their own.
+    // The dictionary's values count as a separate level.
     let mut pair = server_with(|limits| limits.max_schema_depth = 1);
     assert_over_limit(&mut pair, unary("echo_color", row([("value", colors(["red"]))])), "schema depth");
 }
@@ -51,7 +51,7 @@ fn more_rows_than_the_limit_are_refused() {
     assert!(matches!(turn.told[..], [Told::Output(..), Told::Finished]));
 }
 
-/// WIRE_PROTOCOL leaves open what comes after a header that was not read; here it is the end.
+/// WIRE_PROTOCOL does not define what follows an unreadable header; here the connection ends.
 #[test]
 fn a_header_over_the_limit_is_the_end_and_is_answered() {
     let mut server = responder(limits(|limits| limits.max_header_bytes = 1000));
@@ -79,7 +79,7 @@ fn a_decompressed_body_over_the_limit_is_refused() {
 
 #[test]
 fn dictionaries_count_against_the_body() {
-    // Each dictionary fits by itself; both together, held at once, do not.
+    // Each dictionary fits alone; both together do not.
     let long = |n: usize| format!("{n}").repeat(600);
     let batch = row([("a", colors([&*long(1)])), ("b", colors([&*long(2)]))]);
     let bytes = encode_batch(&batch, &Metadata::new()).unwrap();

@@ -1,4 +1,4 @@
-//! Inputs over the limits: their stream ends, and the connection goes on.
+//! Inputs that exceed the limits: their stream ends, and the connection remains usable.
 
 use super::*;
 

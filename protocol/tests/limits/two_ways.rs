@@ -1,5 +1,5 @@
-//! A batch of flat columns is decoded by this crate, unless its header has what only `arrow-ipc` reads. Whatever a
-//! header claims, both ways refuse it, or give the same batch.
+//! This crate decodes batches of flat columns, unless the header contains something only `arrow-ipc` reads. Whatever a header
+//! claims, both decoders refuse it or return the same batch.
 
 use super::*;
 use arrow_schema::IntervalUnit;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::sync::LazyLock;
 
-/// A record batch message taken apart.
+/// The parts of a record batch message.
 #[derive(Clone, Debug)]
 struct Parts {
     rows: i64,
@@ -16,7 +16,7 @@ struct Parts {
     body: Vec<u8>,
 }
 
-/// Batches of every flat type: whole, a part of it, and no rows.
+/// Batches of every flat type: complete, sliced, and without rows.
 static FLAT: LazyLock<Vec<RecordBatch>> = LazyLock::new(|| {
     let is_flat = |data_type: &DataType| {
         let by_arrow = matches!(
@@ -58,8 +58,7 @@ fn parts(batch: &RecordBatch) -> Parts {
 }
 
 impl Parts {
-    /// What a reader makes of it. An empty list of variadic counts, which flat columns have no need of, leaves the
-    /// batch to `arrow-ipc`.
+    /// Reads the message. With an empty list of variadic counts, which flat columns do not need, `arrow-ipc` decodes the batch.
     fn read(&self, schema: &EncodedSchema, by_arrow: bool) -> Result<RecordBatch, ReadError> {
         let variadic_counts = by_arrow.then(Vec::new);
         let header = Header { variadic_counts, ..Header::with_body(self.body.len() as i64) };
@@ -131,7 +130,7 @@ fn edit() -> impl Strategy<Value = Edit> {
 fn assert_same(schema: &EncodedSchema, parts: &Parts) -> bool {
     match (parts.read(schema, false), parts.read(schema, true)) {
         (Ok(ours), Ok(arrows)) => {
-            // Not all damage is seen by the values, and values are all that a batch is.
+            // Only the values are compared: not all damage affects them.
             assert_eq!(format!("{ours:?}"), format!("{arrows:?}"));
             true
         }

@@ -1,4 +1,4 @@
-//! A driver that gives up on a peer in the middle of a message: what the peer gets, and what becomes of the call.
+//! A driver that abandons a peer in the middle of a message: what the peer receives, and how the call ends.
 
 use super::*;
 use vgi_rpc_protocol::memory::Budget;
@@ -33,7 +33,7 @@ fn a_request_that_has_come_in_part_is_answered_and_its_memory_given_back() {
     assert_eq!(responder.poll_work().unwrap_err(), ConnectionError::Abandoned);
     let sent = answer_of(&mut responder);
     assert!(String::from_utf8_lossy(&sent).contains("RESOURCE_EXHAUSTED"));
-    assert_eq!(account.held(), 0, "what came is dropped, and the answer is sent");
+    assert_eq!(account.held(), 0, "received data is dropped, and the answer is sent");
     assert_misuse(responder.abandon(exhausted()));
 }
 
@@ -42,7 +42,7 @@ fn an_open_stream_ends_with_the_reason() {
     let mut pair = Pair::default();
     pair.play(scale(2.0));
     pair.play(send(values([1.0])));
-    // The beginning of the next input: its prefix and a part of its header.
+    // The beginning of the next input: its prefix and part of its header.
     pair.server.receive(Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0x80, 0, 0, 0, 1, 2, 3]));
     assert!(matches!(pair.server.poll_work(), Ok(Next::NeedInput)));
     assert!(pair.server.is_mid_message());
@@ -61,7 +61,7 @@ fn a_turn_that_is_under_way_is_not_abandoned() {
     assert_eq!(pair.server.waiting_for(), WaitingFor::Input, "between two turns");
     pair.server.receive(open_stream_of(&[(values([1.0]), Metadata::new())]));
     let work = pair.server.poll_work().unwrap().event().expect("a turn");
-    assert_eq!(pair.server.waiting_for(), WaitingFor::Work, "a turn is out");
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Work, "a turn is running");
     assert_misuse(pair.server.abandon(exhausted()));
     pair.server.complete(work.run()).unwrap();
     assert!(!String::from_utf8_lossy(&answer_of(&mut pair.server)).contains("RESOURCE_EXHAUSTED"));
@@ -78,7 +78,7 @@ fn what_is_waited_for_follows_the_conversation() {
     let mut pair = Pair::default();
     assert_eq!(pair.server.waiting_for(), WaitingFor::Call);
     pair.play(scale(2.0));
-    assert_eq!(pair.server.waiting_for(), WaitingFor::Input, "of the open stream nothing has come");
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Input, "no input of the open stream has arrived");
     let input = open_stream_of(&[(values([1.0]), Metadata::new())]);
     pair.server.receive(input.slice(..20));
     settle(&mut pair.server);
@@ -95,7 +95,7 @@ fn what_is_waited_for_follows_the_conversation() {
     assert_eq!(
         pair.server.waiting_for(),
         WaitingFor::Input,
-        "the stream is over here, and its client may not know"
+        "the stream has ended here, and its client may not know"
     );
     pair.server.receive(Bytes::copy_from_slice(&END_OF_STREAM));
     settle(&mut pair.server);

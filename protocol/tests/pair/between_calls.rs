@@ -1,8 +1,8 @@
-//! Bytes that come to a client while no call is under way.
+//! Bytes that a client receives while no call is in progress.
 
 use super::*;
 
-/// The request of a unary call and its answer.
+/// Returns the request of a unary call and its answer.
 fn exchanged() -> (Command, Bytes) {
     let mut conversation = converse(vec![echo("hello")]);
     let turn = conversation.turns.remove(0);
@@ -22,7 +22,7 @@ fn assert_failed(client: &mut client::Connection) {
 #[test]
 fn they_are_fatal_and_never_the_answer_to_the_next_call() {
     let (command, response) = exchanged();
-    // A whole answer, half of one, one byte that may begin one, and what is no stream at all.
+    // A complete answer, half of one, a byte that may begin one, and bytes that are not a stream.
     for stray in [&response[..], &response[..response.len() / 2], &[0xff], b"Hello!"] {
         for whole in [true, false] {
             for calls in 0..3 {
@@ -38,7 +38,7 @@ fn they_are_fatal_and_never_the_answer_to_the_next_call() {
                 } else {
                     stray.chunks(1).for_each(|byte| client.receive(Bytes::copy_from_slice(byte)));
                 }
-                // Whether or not the driver looks before it calls.
+                // Whether or not the driver polls before it calls.
                 if calls > 0 {
                     assert_misuse(command.issue(&mut client));
                 }

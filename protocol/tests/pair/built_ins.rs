@@ -12,7 +12,7 @@ fn transport_options_tell_that_there_is_no_shared_memory() {
     assert_eq!(answered.get_str(keys::SERVER_ID), Some(SERVER_ID));
 }
 
-/// The bytes of the `result` column of the only answer.
+/// Returns the bytes of the `result` column of the only answer.
 fn payload(conversation: &Conversation) -> Vec<u8> {
     let [Told::Output(batch, _), Told::Finished] = &conversation.turns[0].told[..] else { panic!() };
     batch.column(0).as_binary::<i32>().value(0).to_vec()

@@ -1,4 +1,4 @@
-//! Several calls on one connection, commands back to back, and what must not leak from call to call.
+//! Several calls on one connection, commands issued back to back, and state that must not leak between calls.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn one_connection_carries_every_conversation_one_after_another() {
                 pair.play(Command::Close);
             }
             assert!(pair.client.is_idle() && pair.server.is_idle(), "{name}");
-            assert_eq!(told, converse(script).lines(), "{name} says what it says on a new connection");
+            assert_eq!(told, converse(script).lines(), "{name} is the same as on a new connection");
             calls += 1;
         }
     }
@@ -35,7 +35,7 @@ fn many_calls_on_one_connection_keep_apart() {
     assert_eq!(conversation.lines().iter().rev().nth(1).unwrap(), "output result=end");
 }
 
-/// Everything a client has to say, said before the server's first word is read.
+/// All of a client's commands, sent before the server's first byte is read.
 #[test]
 fn commands_may_be_issued_back_to_back() {
     let mut pair = Pair::default();
@@ -52,7 +52,7 @@ fn commands_may_be_issued_back_to_back() {
     pair.assert_usable();
 }
 
-/// A client that has asked for two batches waits for input until it has both, whatever comes in between.
+/// A client that has requested two batches waits for input until it has both, whatever arrives in between.
 #[test]
 fn a_header_is_not_the_answer_to_a_tick() {
     let conversation = converse(script(
@@ -111,7 +111,7 @@ fn more_ticks_than_turns_do_no_harm() {
     pair.assert_usable();
 }
 
-/// A header that the client cannot accept: the server believes that all is well and opens the stream.
+/// A header that the client cannot accept: the server is unaware and opens the stream.
 #[test]
 fn a_header_over_a_limit_fails_its_call_alone() {
     let mut limits = Limits::default();
@@ -123,16 +123,16 @@ fn a_header_over_a_limit_fails_its_call_alone() {
     pair.assert_usable();
 }
 
-/// A call between streams of many turns takes its answer from nobody else.
+/// A call between streams of many turns gets only its own answer.
 #[test]
 fn a_call_made_before_the_last_event_is_told_is_refused() {
-    // An answer without a batch: the call fails, and that it is over is told after that.
+    // An answer without a batch: the call fails, and its end is reported after that.
     let mut client = client::Connection::new(Limits::default());
     echo("x").issue(&mut client).unwrap();
     let empty = EncodedSchema::empty();
     client.receive([&empty.message()[..], &END_OF_STREAM].concat().into());
     assert!(matches!(client.poll_event(), Ok(Next::Event(client::Event::Failed(_)))));
-    assert!(!client.is_idle(), "a call whose end was not told is under way");
+    assert!(!client.is_idle(), "a call is in progress until its end is reported");
     assert_misuse(echo("y").issue(&mut client));
     assert!(matches!(client.poll_event(), Ok(Next::Event(client::Event::Finished))));
     assert!(client.is_idle());

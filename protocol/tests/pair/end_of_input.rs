@@ -1,8 +1,8 @@
-//! The peer goes away, at any byte.
+//! The peer disconnects, at any byte.
 
 use super::*;
 
-/// Every cut of a short conversation, and some hundred of a long one, with all those between two messages.
+/// Returns every cut of a short conversation; of a long one, some hundred, including all those between two messages.
 fn cuts(bytes: &Bytes) -> Vec<usize> {
     let (len, step) = (bytes.len(), (bytes.len() / 300).max(1));
     let mut cuts: Vec<_> =
@@ -12,7 +12,7 @@ fn cuts(bytes: &Bytes) -> Vec<usize> {
     cuts
 }
 
-/// Whatever the responder was in the middle of, it says that it is over.
+/// Ends the input and checks that the responder closes or fails, whatever it was doing.
 fn end(server: &mut Responder, sent: &mut Vec<u8>) -> Rest {
     server.receive_eof();
     let rest = serve(server, usize::MAX, sent);
@@ -36,7 +36,7 @@ fn a_server_takes_the_end_between_messages_for_the_end_of_the_stream() {
             match end(&mut server, &mut sent) {
                 Rest::Closed => {
                     assert!(cut == 0 || ends.contains(&cut), "{name} at {cut}");
-                    // All that it says is complete, without anything more from the client.
+                    // The output is complete, without further input from the client.
                     batches_of(&sent.into());
                     open += usize::from(!idle);
                 }
@@ -54,8 +54,8 @@ fn a_server_takes_the_end_between_messages_for_the_end_of_the_stream() {
     assert!(open > 2 * scenarios::all().len() && cut_short > 0);
 }
 
-/// All that a server says when its client sends this and closes its side, one line for each event at a client that made
-/// the call.
+/// Returns a server's answer when its client sends this and closes its side, as one line per event of a client that made the
+/// call.
 fn answer_to(sent: &[u8], call: Command) -> (Vec<String>, Rest) {
     let mut server = responder(Limits::default());
     server.receive(Bytes::copy_from_slice(sent));

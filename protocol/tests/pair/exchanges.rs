@@ -1,4 +1,4 @@
-//! Exchange streams, and what becomes of their input.
+//! Exchange streams, and how their input is handled.
 
 use super::*;
 use arrow_array::{ArrayRef, Float64Array, Int32Array, RunArray, TimestampSecondArray};
@@ -217,7 +217,7 @@ fn a_second_batch_is_not_the_answer_to_the_next_input() {
     client.send(&schema, &number(10.0), &Metadata::new()).unwrap();
     client.receive(outbox.copy_to_bytes(outbox.len()));
     assert!(matches!(client.poll_event(), Ok(Next::Event(Event::Output(..)))));
-    // Both came before this was sent.
+    // Both answers arrived before this was sent.
     client.send(&schema, &number(20.0), &Metadata::new()).unwrap();
     let error = client.poll_event().unwrap_err();
     assert_eq!(

@@ -42,23 +42,23 @@ use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, Next, client, server};
 
-/// Plays a script, which must leave both sides free, and says what the client was told.
+/// Plays a script, after which both sides must be idle. Returns the client's events.
 fn play(script: Vec<Command>) -> Vec<String> {
     let conversation = converse(script);
-    assert!(conversation.idle, "the last call is over");
+    assert!(conversation.idle, "the last call has ended");
     conversation.lines()
 }
 
-/// Plays a script whose only call fails before anything else is told, and gives its error.
+/// Plays a script whose only call fails before any other event. Returns its error.
 fn refused(script: Vec<Command>) -> RpcError {
     let conversation = converse(script);
-    assert!(conversation.idle, "the last call is over");
+    assert!(conversation.idle, "the last call has ended");
     let told: Vec<_> = conversation.told().collect();
     assert!(matches!(told[..], [Told::Failed(_), Told::Finished]), "{told:?}");
     conversation.error().clone()
 }
 
-/// Checks type, code and kind of an error, and that its text says all these things.
+/// Checks type, code and kind of an error, and that its message contains these parts.
 #[track_caller]
 fn assert_error(error: &RpcError, error_type: &str, code: Code, kind: Option<&str>, says: &[&str]) {
     assert_eq!((error.error_type(), error.code(), error.kind()), (error_type, code, kind), "{error:?}");
@@ -67,7 +67,7 @@ fn assert_error(error: &RpcError, error_type: &str, code: Code, kind: Option<&st
     }
 }
 
-/// The command was refused as misuse.
+/// Checks that the command was refused as misuse.
 #[track_caller]
 fn assert_misuse(result: Result<(), CommandError>) {
     assert!(matches!(result, Err(CommandError::Misuse { .. })), "{result:?}");

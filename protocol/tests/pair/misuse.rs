@@ -1,8 +1,8 @@
-//! Commands at the wrong time: a typed error, and the machine as it was.
+//! Commands at the wrong time: a typed error, and the machine's state is unchanged.
 
 use super::*;
 
-/// A server's connection that was given these requests.
+/// Returns a server's connection that has received these requests.
 fn server_after(bytes: impl Into<Bytes>) -> (server::Connection, Vec<Seen>) {
     let mut connection = server::Connection::new(config(Limits::default()));
     connection.receive(bytes.into());
@@ -35,7 +35,7 @@ fn nothing() -> RecordBatch {
     RecordBatch::new_empty(EncodedSchema::empty().schema().clone())
 }
 
-/// Issues every command that is wrong at this place, and checks that none leaves a trace.
+/// Issues every command that is invalid in this state, and checks that none has an effect.
 fn assert_refuses(connection: &mut server::Connection, commands: &[&str]) {
     let (empty, error) = (EncodedSchema::empty(), RpcError::value_error("e"));
     let mut before = Vec::new();
@@ -108,7 +108,7 @@ fn a_server_emits_nothing_on_a_cancelled_stream() {
     assert_refuses(&mut connection, &ANSWERS);
     assert_refuses(&mut connection, &["emit"]);
     connection.finish().unwrap();
-    assert!(!connection.is_idle(), "the end of the input has not come");
+    assert!(!connection.is_idle(), "the input has not ended");
     connection.receive(Bytes::from_static(&END_OF_STREAM));
     assert_eq!(events(&mut connection), []);
     assert!(connection.is_idle());
@@ -146,7 +146,7 @@ fn a_failed_server_takes_no_command() {
     assert_refuses(&mut connection, &STREAMS);
 }
 
-/// The same for a client.
+/// Does the same for a client.
 fn assert_client_refuses(client: &mut client::Connection, commands: Vec<Command>) {
     let mut sent = Vec::new();
     drain(client.poll_transmit(), usize::MAX, &mut sent);
@@ -234,7 +234,7 @@ fn a_responder_refuses_work_that_it_did_not_give() {
         assert_misuse(pair.server.complete(work_of(command)));
         assert!(pair.server.poll_transmit().is_none());
     }
-    // Nothing of it may show in the next call.
+    // It must not affect the next call.
     pair.assert_usable();
 }
 

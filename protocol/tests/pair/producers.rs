@@ -1,4 +1,4 @@
-//! Producer streams, to their end and given up before it.
+//! Producer streams that run to their end, and ones that are cancelled or closed before it.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Requests that are refused before a handler sees them, and what may follow them.
+//! Requests that are refused before a handler runs, and what may follow them.
 
 use super::*;
 use arrow_array::{ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray};
@@ -79,7 +79,7 @@ fn an_unknown_protocol_is_refused_with_those_that_there_are() {
     assert!(error.message().contains("no.Such.v1"));
     let error = refused(malformed_protocol());
     assert_error(&error, "ProtocolNotSupportedError", Code::Unimplemented, kind, &hosted);
-    assert!(!error.message().contains("no such protocol"), "what is no name is not repeated");
+    assert!(!error.message().contains("no such protocol"), "an invalid name is not repeated");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_parameter_error_comes_on_the_result_schema() {
     assert_eq!(batches[0].0.num_rows(), 0);
 }
 
-/// A batch with a null in a column that is not nullable: no `RecordBatch` can be that, but bytes can.
+/// Returns a batch with a null in a column that is not nullable. A `RecordBatch` cannot represent this, but bytes can.
 fn null_for_required() -> Bytes {
     let nullable = fields([
         (
@@ -189,7 +189,7 @@ fn input_with_rows_and_metadata_of_a_refused_stream_is_passed_over() {
     ];
     for open in refused {
         let mut pair = Pair::default();
-        // All at once, as by a client that does not wait.
+        // All at once, like a client that does not wait.
         open.issue(&mut pair.client).unwrap();
         for value in [1.0, 2.0] {
             Command::Send(values([value]), metadata([("mark", "m")])).issue(&mut pair.client).unwrap();
@@ -201,7 +201,7 @@ fn input_with_rows_and_metadata_of_a_refused_stream_is_passed_over() {
     }
 }
 
-/// A batch of more columns than a server takes, twice: a request that is refused, and input for it.
+/// A refused request, followed by input with more metadata entries than the server accepts.
 #[test]
 fn unreadable_input_of_a_refused_stream_is_passed_over() {
     let mut limits = Limits::default();
@@ -240,7 +240,7 @@ fn a_record_that_is_cut_short_is_named_as_that_and_not_as_the_end_of_the_connect
     for cut in 0..=whole.len() {
         let record = BinaryArray::from_vec(vec![&whole[..cut]]);
         let turn = pair.play(unary("read", row([("record", Arc::new(record))])));
-        // The batch is all that is read.
+        // Only the batch is read.
         if cut >= ends[1] {
             assert_eq!(lines(&turn.told), ["output result=1", "finished"], "{cut}");
             continue;

@@ -1,8 +1,7 @@
-//! What is asked before a simulated call goes on: none, one or two questions, each of which the driver answers, fails or
-//! never completes.
+//! The questions before a simulated call runs: none, one or two, each of which the driver answers, fails or never completes.
 //!
-//! A request says in its metadata what is to be asked for it, and a question says how it is to be answered, so that the
-//! caller knows what must come of it.
+//! A request's metadata says what to ask about it, and a question says how to complete it, so that the caller knows the
+//! expected outcome.
 
 use super::draws::Draws;
 use super::listener::note_violation;
@@ -13,17 +12,17 @@ use vgi_rpc_protocol::service::{CallContext, Stop};
 
 /// Metadata key of a call's number.
 const CALL: &str = "simulation.call";
-/// Metadata key of what is asked for a call: one digit for each question.
+/// Metadata key of a call's questions: one digit for each.
 const QUESTIONS: &str = "simulation.questions";
 
-/// What becomes of a question.
+/// How a question ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Answered,
-    /// The answer comes with data, in pieces.
+    /// The answer has data, in pieces.
     AnsweredWithData,
     Failed,
-    /// It is never completed, and the driver gives the call up.
+    /// It is never completed, and the driver abandons the call.
     Overdue,
 }
 
@@ -35,7 +34,7 @@ impl Fate {
     }
 }
 
-/// What is asked for one call, in this order.
+/// The questions about one call, in this order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Admission([Option<Fate>; 2]);
 
@@ -52,7 +51,7 @@ impl Admission {
         }
     }
 
-    /// What a request says of it.
+    /// Returns the metadata of a request with these questions.
     pub fn metadata(self, call: i64) -> Metadata {
         let mut metadata = Metadata::new();
         metadata.push(CALL, call.to_string().as_bytes());
@@ -63,24 +62,24 @@ impl Admission {
         metadata
     }
 
-    /// The question that does not let the call go on, by its place.
+    /// Returns the first question that refuses the call, with its place.
     fn refusing(self) -> Option<(usize, Fate)> {
         let asked = self.0.into_iter().flatten().enumerate();
         asked.into_iter().find(|(_, fate)| fate.refuses())
     }
 
-    /// Type of the error that the call is answered with.
+    /// Returns the type of the error with which the call fails.
     pub fn refusal(self) -> Option<&'static str> {
         self.refusing().map(|(_, fate)| if fate == Fate::Failed { "RuntimeError" } else { "StatusError" })
     }
 
-    /// Text of that error.
+    /// Returns the text of that error.
     pub fn reason(self, call: i64) -> Option<String> {
         self.refusing().map(|(place, fate)| Asked { call, place, fate }.reason())
     }
 }
 
-/// What the driver is asked. It answers with the same.
+/// A question to the driver, whose answer is the question itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub call: i64,
@@ -89,7 +88,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Why the call that the question belongs to is refused.
+    /// Returns the reason why this question's call is refused.
     pub fn reason(&self) -> String {
         let Self { call, place, fate } = self;
         format!("question {place} of call {call} is {fate:?}")
@@ -99,7 +98,7 @@ impl Asked {
         Failure::new(FailureReason::Unavailable, self.reason())
     }
 
-    /// The data of the answer.
+    /// Returns the data of the answer.
     pub fn data(&self) -> Vec<u8> {
         let mut text = String::new();
         if self.fate == Fate::AnsweredWithData {
@@ -111,13 +110,13 @@ impl Asked {
     }
 }
 
-/// The number of the call that a context belongs to.
+/// Returns the number of a context's call.
 pub fn call_number(context: &CallContext) -> i64 {
     let text = context.metadata().get(CALL).and_then(|text| std::str::from_utf8(text).ok());
     text.and_then(|text| text.parse().ok()).unwrap_or(-1)
 }
 
-/// The service's admission step. What it is told must be the answer to what it asked.
+/// The service's admission step. Checks that each answer matches its question.
 pub fn admit(context: &CallContext, answers: &Answers) -> Result<(), Stop> {
     let Some(digits) = context.metadata().get(QUESTIONS) else { return Ok(()) };
     let call = call_number(context);

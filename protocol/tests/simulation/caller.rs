@@ -1,4 +1,4 @@
-//! A simulated caller: the calls that it makes, one after another, and what it must be told of each.
+//! A simulated caller: the calls that it makes, one after another, and the expected events of each.
 
 use super::admission::Admission;
 use super::draws::Draws;
@@ -15,32 +15,32 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 /// How a caller ends a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It reads until the server ends it.
+    /// Reads until the server ends it.
     ReadAll,
     Close,
     Cancel,
-    /// It goes away without a word.
+    /// Disconnects without notice.
     Abandon,
 }
 
-/// One call, and what its caller means to do.
+/// One call, and how its caller will proceed.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub number: i64,
     method: &'static str,
     kind: CallKind,
-    /// Turns that the server has to give.
+    /// Turns until the server ends the stream.
     turns: usize,
-    /// The turn that goes wrong.
+    /// The turn that fails.
     fails_at: Option<(usize, Manner)>,
-    /// What is asked for the call before its handler runs.
+    /// The questions asked before the call's handler runs.
     admission: Admission,
-    /// Type of the error that answers the call at once.
+    /// Type of the error that refuses the call.
     refused: Option<&'static str>,
     /// Inputs after which the caller ends the stream.
     inputs: usize,
     end: End,
-    /// Most inputs that wait for their answers.
+    /// Maximum number of unanswered inputs.
     ahead: usize,
     with_id: bool,
 }
@@ -72,13 +72,13 @@ impl Plan {
         let (inputs, end) = (draws.below(5), draws.pick(ends));
         let (ahead, with_id) = (1 + draws.below(3), !draws.once_in(8));
         let admission = Admission::draw(draws);
-        // A method that is not there is refused before anything is asked.
+        // A call of an unknown method is refused before any question is asked.
         let refused = admission.refusal().filter(|_| method != "none_such").or(refused);
         Self { number, method, kind, turns, fails_at, admission, refused, inputs, end, ahead, with_id }
     }
 
-    /// The plan as it can be on a connection that shares memory, on which no input is sent ahead. If the memory is noisy, the caller ends
-    /// its streams itself, since the server may have read another number of turns. The last calls are plain ones.
+    /// Adapts the plan to a connection with shared memory, on which no input is sent ahead. If the memory is noisy, the caller
+    /// ends its streams itself, since the server may have read another number of turns. The last calls are plain ones.
     pub fn sharing(mut self, is_noisy: bool, is_last: bool) -> Self {
         self.ahead = 1;
         if is_noisy && self.end == End::ReadAll {
@@ -101,13 +101,13 @@ impl Plan {
         self.method == "exchange"
     }
 
-    /// Turns that are answered with data before the stream ends by itself.
+    /// Returns the number of turns with data before the stream ends by itself.
     fn answerable(&self) -> usize {
         let turns = if self.is_exchange() { usize::MAX } else { self.turns };
         self.fails_at.map_or(turns, |(at, _)| turns.min(at))
     }
 
-    /// Type of the error that a caller who goes on asking is told in the end.
+    /// Returns the type of the error with which a caller's reading ends, if any.
     fn expected_error(&self) -> Option<&'static str> {
         let fails_in_a_turn = |(at, manner): (usize, Manner)| {
             (self.is_exchange() || at < self.turns).then(|| manner.error_type())
@@ -117,7 +117,7 @@ impl Plan {
     }
 }
 
-/// A call under way.
+/// A call in progress.
 pub struct Course {
     pub plan: Plan,
     sent: usize,
@@ -128,18 +128,18 @@ pub struct Course {
     pub given_up: bool,
 }
 
-/// What a caller does next.
+/// A caller's next step.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It waits for the server.
+    /// Waits for the server.
     Wait,
-    /// It has issued a command.
+    /// Has issued a command.
     Issued,
-    /// It goes away.
+    /// Disconnects.
     Abandon,
 }
 
-/// What was seen that must not be.
+/// A description of an observed violation.
 pub type Violation = String;
 
 fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Violation> {
@@ -166,14 +166,14 @@ impl Course {
         Ok(Self { plan, sent: 0, outputs: 0, headers: 0, failed: false, failures: 0, given_up: false })
     }
 
-    /// Goes on with a stream, if it is time to.
+    /// Continues a stream, if it is time to.
     pub fn step(&mut self, client: &mut Connection, draws: &mut Draws) -> Result<Step, Violation> {
         if self.plan.kind == CallKind::Unary || self.given_up || self.failed {
             return Ok(Step::Wait);
         }
         let done = self.plan.end != End::ReadAll && self.sent == self.plan.inputs;
         let waits = self.sent - self.outputs >= if done { 1 } else { self.plan.ahead };
-        // A caller may give up while answers are due, but mostly waits for them.
+        // A caller may end the stream while answers are due, but mostly waits for them.
         if waits && !(done && draws.once_in(8)) {
             return Ok(Step::Wait);
         }
@@ -190,7 +190,7 @@ impl Course {
             self.sent += 1;
         }
         let number = self.plan.number;
-        issued.map_err(|error| format!("call {number} takes no more input: {error}"))?;
+        issued.map_err(|error| format!("call {number} accepts no more input: {error}"))?;
         Ok(Step::Issued)
     }
 
@@ -201,14 +201,14 @@ impl Course {
         client.send(&SCHEMA, &batch, &Metadata::new())
     }
 
-    /// Checks an event against the plan. True when it ended the call.
+    /// Checks an event against the plan. Returns true if it ended the call.
     pub fn told(&mut self, event: &Event) -> Result<bool, Violation> {
         let number = self.plan.number;
         match event {
             Event::Log(log) => {
                 let id = log.extra.get("request_id").and_then(|id| id.as_str());
                 let same = !self.plan.with_id || id == Some(&*number.to_string());
-                ensure(same, || format!("call {number} is told a log of another: {log:?}"))?;
+                ensure(same, || format!("call {number} gets a log of another call: {log:?}"))?;
             }
             Event::Header(batch, _) => {
                 self.headers += 1;
@@ -234,7 +234,7 @@ impl Course {
                     format!("call {number} is refused for another reason: {error:?}")
                 })?;
                 let own = !self.plan.with_id || error.request_id() == number.to_string();
-                ensure(own, || format!("call {number} is told the error of another: {error:?}"))?;
+                ensure(own, || format!("call {number} gets the error of another call: {error:?}"))?;
             }
             Event::Finished => {
                 let complete = match (self.plan.kind, self.given_up) {
@@ -252,7 +252,7 @@ impl Course {
         Ok(false)
     }
 
-    /// Whether a call whose bytes have changed may give this event: an error or a wrong answer, but no second one.
+    /// Whether a call whose bytes have changed may cause this event: an error or a wrong answer, but not a second one.
     pub fn may_come_of_noise(&self, event: &Event) -> bool {
         match event {
             Event::Output(..) => {
@@ -266,8 +266,8 @@ impl Course {
         }
     }
 
-    /// Whether a server that got only a part of what the caller sent, and then the end, may say this: that the part ends
-    /// in the middle, or that a stream is over with its input.
+    /// Whether this event may answer a part of the caller's input, followed by its end: that the part ends in the middle, or
+    /// that a stream has ended with its input.
     pub fn may_answer_a_part(&self, event: &Event) -> bool {
         match event {
             Event::Failed(error) => {

@@ -1,5 +1,5 @@
-//! The effects that the driver of one simulated connection has in hand: it completes them at once or late, with data in
-//! any pieces and in one or several attempts, more than once, or not at all.
+//! The pending effects of one simulated connection's driver: it completes them at once or late, with data in any pieces and in
+//! one or several steps, more than once, or never.
 
 use super::admission::{Asked, Fate};
 use super::draws::Draws;
@@ -17,18 +17,18 @@ use vgi_rpc_protocol::wire::error::RpcError;
 /// How long the driver waits for an effect that is never completed.
 const PATIENCE: Time = 50_000;
 
-/// What a driver keeps of a connection's effects.
+/// A driver's pending effects.
 #[derive(Default)]
 pub struct InHand {
     out: Vec<Out>,
-    /// The last one that was completed or withdrawn.
+    /// The last effect that was completed or withdrawn.
     over: Option<EffectId>,
 }
 
 struct Out {
     id: EffectId,
     wanted: Wanted,
-    /// Data that is still to be given.
+    /// Data still to be passed to the server.
     pieces: VecDeque<Bytes>,
     due: Time,
 }
@@ -40,7 +40,7 @@ enum Wanted {
 }
 
 impl Wanted {
-    /// The question that is never answered.
+    /// Returns the question if it is never answered.
     fn overdue(&self) -> Option<Asked> {
         match self {
             Self::Answer(asked) if asked.fate == Fate::Overdue => Some(*asked),
@@ -54,10 +54,10 @@ impl Wanted {
 pub enum Performed {
     /// Nothing was due.
     Nothing,
-    /// The rest comes at this time.
+    /// The rest follows at this time.
     Partly(Time),
     Completed,
-    /// The call was given up.
+    /// The call was abandoned.
     Overdue,
 }
 
@@ -66,7 +66,7 @@ impl InHand {
         self.out.is_empty()
     }
 
-    /// Takes up what a server wants done. Gives the times at which something is due, and how many effects were withdrawn.
+    /// Accepts the effects that a server requests. Adds their due times. Returns the number of withdrawn effects.
     pub fn take_up(
         &mut self,
         server: &mut Responder,
@@ -81,10 +81,10 @@ impl InHand {
                 EffectEvent::Requested(effect) => {
                     let wanted = match (&effect.request, sharing) {
                         (Request::Question(question), _) => {
-                            Wanted::Answer(*question.payload::<Asked>().ok_or("a question of somebody else")?)
+                            Wanted::Answer(*question.payload::<Asked>().ok_or("an unknown question")?)
                         }
                         (Request::AttachSegment(_), Some(sharing)) => Wanted::Segment(sharing.memory()),
-                        _ => return Err(format!("nobody asked for {effect:?}")),
+                        _ => return Err(format!("unexpected effect {effect:?}")),
                     };
                     let delay = match wanted.overdue() {
                         Some(_) => PATIENCE,
@@ -99,7 +99,7 @@ impl InHand {
                 }
                 EffectEvent::Withdrawn(id) => {
                     if !self.out.iter().any(|out| out.id == id) {
-                        return Err(format!("{id:?} is withdrawn, and is not out"));
+                        return Err(format!("{id:?} is withdrawn, but is not pending"));
                     }
                     self.out.retain(|out| out.id != id);
                     self.over = Some(id);
@@ -110,7 +110,7 @@ impl InHand {
         Ok(withdrawn)
     }
 
-    /// Goes on with what is due.
+    /// Performs the next due step.
     pub fn perform(
         &mut self,
         server: &mut Responder,
@@ -124,7 +124,7 @@ impl InHand {
         let out = &mut self.out[index];
         if let Some(asked) = out.wanted.overdue() {
             let error = RpcError::status(Code::DeadlineExceeded, asked.reason());
-            server.abandon(error).map_err(|error| format!("a call that waits is not given up: {error}"))?;
+            server.abandon(error).map_err(|error| format!("a waiting call cannot be abandoned: {error}"))?;
             return Ok(Performed::Overdue);
         }
         while let Some(piece) = out.pieces.pop_front() {
@@ -141,7 +141,7 @@ impl InHand {
         Ok(Performed::Completed)
     }
 
-    /// Completes an effect again, and with something else, which must change nothing.
+    /// Completes an effect again, with a different value, which must change nothing.
     fn repeat(&self, server: &mut Responder, draws: &mut Draws) {
         if let Some(id) = self.over
             && draws.once_in(2)
@@ -151,32 +151,32 @@ impl InHand {
         }
     }
 
-    /// The server is gone.
+    /// Drops all effects, because the server is gone.
     pub fn clear(&mut self) {
         self.out.clear();
     }
 }
 
-/// What no driver may do.
+/// Faults that no driver may cause.
 impl InHand {
-    /// What completes an effect that is out.
+    /// Returns the completion of a pending effect.
     pub fn any_completion(&self) -> Option<Completion> {
         self.out.first().map(Out::completion)
     }
 
-    /// An effect that is out.
+    /// Returns the id of a pending effect.
     pub fn any(&self) -> Option<EffectId> {
         self.out.first().map(|out| out.id)
     }
 
-    /// Forgets an effect that is due to be completed. False when there is none.
+    /// Drops an effect that is due for completion. Returns false if there is none.
     pub fn lose_completion(&mut self, now: Time) -> bool {
         let before = self.out.len();
         self.out.retain(|out| out.due > now || out.wanted.overdue().is_some());
         self.out.len() < before
     }
 
-    /// Forgets a piece of data. False when there is none.
+    /// Drops a piece of data. Returns false if there is none.
     pub fn lose_data(&mut self) -> bool {
         self.out.iter_mut().any(|out| out.pieces.pop_front().is_some())
     }

@@ -1,4 +1,4 @@
-//! One caller with its connection: both machines, and what lies between them.
+//! One caller with its connection: both machines, and the network between them.
 
 use super::caller::Course;
 use super::effects::InHand;
@@ -19,16 +19,16 @@ pub struct Line {
     pub server: Option<Responder>,
     pub server_eof: bool,
     pub work: Option<Work>,
-    /// Effects of the server.
+    /// Pending effects of the server.
     pub effects: InHand,
     pub up: Direction,
     pub down: Direction,
     pub fault: Fault,
-    /// Its driver has decided what to do about a peer that is gone.
+    /// Its driver has decided how to handle a disconnected peer.
     pub is_decided: bool,
-    /// The caller went away by itself.
+    /// The caller disconnected by itself.
     pub abandoned: bool,
-    /// Distinguishes this connection from those before it.
+    /// Distinguishes this connection from earlier ones.
     pub generation: usize,
     pub course: Option<Course>,
     pub calls_left: usize,
@@ -75,12 +75,12 @@ impl Line {
     }
 }
 
-/// All that waits to be sent.
+/// Takes all pending output.
 pub fn take(outbox: &mut Outbox) -> Bytes {
     outbox.copy_to_bytes(outbox.len())
 }
 
-/// Gives a server bytes in one of the two ways.
+/// Passes bytes to a server in one of the two ways.
 pub fn take_in(server: &mut Responder, mut bytes: Bytes, by_read: bool) {
     if !by_read {
         return server.receive(bytes);

@@ -1,5 +1,5 @@
-//! One connection of the simulated network: two directions that carry bytes in pieces, each piece later than the one
-//! before, until one direction is cut or both are torn.
+//! One connection of the simulated network: two directions that carry bytes in pieces, in order, until one direction is cut or
+//! both are torn.
 
 use super::draws::Draws;
 use bytes::Bytes;
@@ -8,22 +8,22 @@ use std::collections::VecDeque;
 /// Virtual time in microseconds.
 pub type Time = u64;
 
-/// What the network does to a connection that it should not.
+/// A fault of the network on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
-    /// Of this direction only so many bytes arrive; then it ends.
+    /// Only this many bytes of this direction arrive; then it ends.
     Truncate {
         up: bool,
         after: usize,
     },
-    /// At this time both directions end, and what was on its way is lost.
+    /// At this time both directions end, and bytes in transit are lost.
     Reset {
         at: Time,
     },
 }
 
-/// What a network or a driver does that none may: it must be found out.
+/// A fault that no network or driver may cause: the simulation must detect it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
     /// A piece arrives twice.
@@ -32,22 +32,22 @@ pub enum Mutation {
     Lose,
     /// A piece has one bit flipped.
     Flip,
-    /// A piece arrives on the connection of another caller.
+    /// A piece arrives on another caller's connection.
     Misdeliver,
-    /// A handler's invocation, and the state with it, is never completed nor dropped.
+    /// A handler's invocation, with its state, is neither completed nor dropped.
     Leak,
-    /// What completes one effect is given to the effect of another caller.
+    /// One effect's completion is passed to another caller's effect.
     CompleteAnother,
-    /// An effect is performed, and never completed.
+    /// An effect is performed, but never completed.
     LoseCompletion,
     /// A piece of an effect's data does not arrive.
     LoseData,
-    /// The record of a call is thrown away.
+    /// The record of a call is discarded.
     LoseRecord,
 }
 
 impl Mutation {
-    /// Whether the network does it, and not the driver.
+    /// Whether the network causes it, not the driver.
     pub fn is_of_network(self) -> bool {
         matches!(self, Self::Duplicate | Self::Lose | Self::Flip | Self::Misdeliver)
     }
@@ -63,14 +63,14 @@ impl Fault {
     }
 }
 
-/// A piece on its way; none is the end.
+/// A piece in transit; `None` is the end.
 type Piece = Option<Bytes>;
 
 /// One direction.
 #[derive(Default)]
 pub struct Direction {
     on_its_way: VecDeque<(Time, Piece)>,
-    /// How many bytes may still arrive before it is cut.
+    /// Remaining bytes that may arrive before the cut.
     left: Option<usize>,
     last: Time,
     /// The end was sent, or the direction was cut.
@@ -82,7 +82,7 @@ impl Direction {
         Self { left: bytes, ..Self::default() }
     }
 
-    /// Puts bytes on their way in pieces of any size. Gives the times at which pieces arrive.
+    /// Sends bytes in pieces of any size. Adds the arrival times of the pieces.
     pub fn send(&mut self, bytes: Bytes, now: Time, draws: &mut Draws, arrivals: &mut Vec<Time>) {
         let mut rest = bytes;
         let most = draws.pick(&[8, 64, 700, 100_000, 100_000]);
@@ -102,7 +102,7 @@ impl Direction {
         }
     }
 
-    /// The sender is done.
+    /// Ends the direction after the pieces sent so far.
     pub fn end(&mut self, now: Time, draws: &mut Draws, arrivals: &mut Vec<Time>) {
         if !self.ended {
             self.ended = true;
@@ -112,7 +112,7 @@ impl Direction {
         }
     }
 
-    /// All that is on its way is lost, and the end arrives at once.
+    /// Drops everything in transit. The end arrives at once.
     pub fn tear(&mut self, now: Time, arrivals: &mut Vec<Time>) {
         self.on_its_way.clear();
         self.ended = true;
@@ -120,13 +120,13 @@ impl Direction {
         arrivals.push(now);
     }
 
-    /// The next piece that has arrived.
+    /// Returns the next piece that has arrived.
     pub fn arrived(&mut self, now: Time) -> Option<Piece> {
         let (at, _) = self.on_its_way.front()?;
         if *at > now { None } else { self.on_its_way.pop_front().map(|(_, piece)| piece) }
     }
 
-    /// Misbehaves with the next piece that is bytes. False when there is none.
+    /// Applies a fault to the next piece with bytes. Returns false if there is none.
     pub fn mutate(&mut self, mutation: Mutation) -> bool {
         let Some(index) = self.on_its_way.iter().position(|(_, piece)| piece.is_some()) else { return false };
         let (at, piece) = self.on_its_way[index].clone();
@@ -144,7 +144,7 @@ impl Direction {
         true
     }
 
-    /// Takes the next piece out, if it is bytes.
+    /// Removes and returns the next piece, if it has bytes.
     pub fn steal(&mut self) -> Option<Bytes> {
         let (_, Some(bytes)) = self.on_its_way.front()? else { return None };
         let bytes = bytes.clone();
@@ -152,13 +152,13 @@ impl Direction {
         Some(bytes)
     }
 
-    /// Puts bytes in that nobody sent here. They arrive first.
+    /// Inserts bytes that were not sent on this connection. They arrive first.
     pub fn inject(&mut self, bytes: Bytes, now: Time) {
         self.on_its_way.push_front((now, Some(bytes)));
     }
 
     fn later(&mut self, now: Time, draws: &mut Draws) -> Time {
-        // Mostly at once, at times long enough for everything else to happen in between.
+        // Mostly short, sometimes long enough for everything else to happen in between.
         let delay = draws.pick(&[0, 1, 1, 50, 50, 3000]);
         self.last = self.last.max(now) + delay;
         self.last

@@ -5,7 +5,7 @@ use super::caller::Violation;
 use std::cell::{Cell, RefCell};
 use vgi_rpc_protocol::service::{CallContext, CallHook, CallRecord, CallScope};
 
-/// Calls of this thread, counted.
+/// Counts of this thread's calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     pub started: usize,
@@ -17,7 +17,7 @@ thread_local! {
     static VIOLATION: RefCell<Option<Violation>> = const { RefCell::new(None) };
 }
 
-/// Forgets all calls of this thread.
+/// Resets the counts of this thread.
 pub fn reset() {
     TALLY.set(Tally::default());
     VIOLATION.take();
@@ -27,7 +27,7 @@ pub fn tally() -> Tally {
     TALLY.get()
 }
 
-/// The first violation that was seen inside the server.
+/// Returns the first violation seen inside the server.
 pub fn take_violation() -> Option<Violation> {
     VIOLATION.take()
 }
@@ -51,7 +51,7 @@ impl CallHook for Listener {
 /// One call.
 struct Scope {
     call: i64,
-    /// Its handler runs.
+    /// The handler is running.
     inside: bool,
     ended: bool,
 }

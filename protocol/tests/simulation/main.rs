@@ -1,9 +1,9 @@
-//! Callers, a server and a network simulated in one process: whatever the network does, no call is answered twice or
-//! by another's answer, none is lost without an error, and nothing is left when all is done. Nor does it matter when and
-//! in which order the driver completes effects, and whether it does.
+//! Callers, a server and a network simulated in one process: whatever the network does, no call is answered twice or with
+//! another's answer, none is lost without an error, and nothing remains at the end. This holds whether, when and in which order
+//! the driver completes effects.
 //!
-//! A run is a function of its seed. `VGI_RPC_SEED=n` runs that seed alone and tells what happens; `VGI_RPC_SEEDS=n`
-//! says how many to run.
+//! A run is a function of its seed. `VGI_RPC_SEED=n` runs only that seed and prints the events; `VGI_RPC_SEEDS=n` sets the
+//! number of runs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,9 +31,9 @@ use link::Mutation;
 use std::ops::Range;
 use world::{Summary, run};
 
-/// Seeds of a run that is not told how many.
+/// Default number of seeds.
 const SEEDS: u64 = 10_000;
-/// Seeds on which each mutation is tried.
+/// Number of seeds for each mutation.
 const MUTATED_SEEDS: u64 = 150;
 
 fn number(variable: &str) -> Option<u64> {
@@ -74,7 +74,7 @@ fn assert_all_hold(seeds: Range<u64>) {
     }
 }
 
-/// One half of the seeds, so that two tests share the work. A single seed is run by the first half.
+/// Runs one half of the seeds, so that two tests share the work. The first half runs a single seed.
 fn half(second: bool) {
     if let Some(seed) = number("VGI_RPC_SEED") {
         if !second {
@@ -111,7 +111,7 @@ fn a_seed_gives_the_same_run_again() {
     assert_eq!(digests.len(), 100, "another seed gives another run");
 }
 
-/// A network or a driver that no one may have: of the runs that it spoils, most must be found out.
+/// Checks that most of the runs with this fault, which no network or driver may cause, are detected.
 fn assert_is_found_out(mutation: Mutation, most: impl Fn(usize) -> usize) {
     common::quiet_panics();
     let (mut spoilt, mut found) = (0, 0);
@@ -123,8 +123,8 @@ fn assert_is_found_out(mutation: Mutation, most: impl Fn(usize) -> usize) {
         found += usize::from(summary.mutated > 0 && result.is_err());
     }
     println!("{mutation:?}: {found} of {spoilt} runs are found out");
-    assert!(spoilt > MUTATED_SEEDS as usize / 8, "{spoilt} runs were spoilt");
-    assert!(found >= most(spoilt), "{found} of {spoilt} runs with {mutation:?} are found out");
+    assert!(spoilt > MUTATED_SEEDS as usize / 8, "{spoilt} runs were mutated");
+    assert!(found >= most(spoilt), "{found} of {spoilt} runs with {mutation:?} are detected");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_piece_that_arrives_at_another_caller_is_found_out() {
 
 #[test]
 fn a_flipped_bit_is_found_out() {
-    // Most bits of a message are padding, names that nobody asks for, or metadata that nobody compares.
+    // Most bits of a message are padding, unused names, or metadata that is not compared.
     assert_is_found_out(Mutation::Flip, |spoilt| spoilt / 4);
 }
 
@@ -160,7 +160,7 @@ fn a_completion_that_another_effect_is_given_is_found_out() {
 
 #[test]
 fn a_completion_that_is_lost_is_found_out() {
-    // An effect of a call that its caller gives up needs no completion.
+    // A call that its caller abandons does not need its effects completed.
     assert_is_found_out(Mutation::LoseCompletion, |spoilt| spoilt - spoilt / 8);
 }
 

@@ -1,5 +1,4 @@
-//! The service that the simulated server hosts. Whatever it answers names the call that it answers, and its stream
-//! states are counted.
+//! The service of the simulated server. Each of its answers names its call, and its stream states are counted.
 
 use super::admission::admit;
 use super::listener::Listener;
@@ -23,7 +22,7 @@ pub const SERVER_ID: &str = "simulation00";
 /// Parameters of every method, in this order.
 pub const PARAMETERS: [&str; 4] = ["call", "turns", "fails_at", "manner"];
 
-/// How a turn goes wrong.
+/// How a turn fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     Error,
@@ -35,7 +34,7 @@ pub enum Manner {
 impl Manner {
     pub const ALL: [Self; 4] = [Self::Error, Self::Panic, Self::ErrorAfterEmit, Self::Silence];
 
-    /// The type of the error that its client is told.
+    /// Returns the error type that the client receives.
     pub fn error_type(self) -> &'static str {
         match self {
             Self::Error => "ValueError",
@@ -49,17 +48,17 @@ thread_local! {
     static ALIVE: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Stream states of this thread that were made and not dropped.
+/// Returns the number of stream states of this thread that were created but not dropped.
 pub fn states_alive() -> i64 {
     ALIVE.get()
 }
 
-/// Forgets states that were leaked on purpose.
+/// Resets the count after states were leaked on purpose.
 pub fn forget_states() {
     ALIVE.set(0);
 }
 
-/// Counts the state that it is part of.
+/// Counts the state that contains it.
 struct Counted(());
 
 impl Default for Counted {
@@ -75,7 +74,7 @@ impl Drop for Counted {
     }
 }
 
-/// One row of a stream's output: which call, and which turn of it.
+/// Returns the schema of a stream's output: its call and its turn.
 pub fn output_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> =
         LazyLock::new(|| schema([("call", DataType::Int64), ("turn", DataType::Int64)]));
@@ -134,7 +133,7 @@ pub fn service() -> Arc<Service> {
     SERVICE.clone()
 }
 
-/// A stream's state: its turns so far, and at which one it goes wrong.
+/// A stream's state: its turns so far, and the turn at which it fails.
 #[derive(Serialize, Deserialize)]
 struct Course {
     call: i64,
@@ -157,7 +156,7 @@ impl Course {
         vec![int(self.call), int(turn)]
     }
 
-    /// Goes wrong if this is the turn for it; otherwise emits `turn`.
+    /// Fails if this is the turn for it; otherwise emits `turn`.
     fn answer(&mut self, value: i64, turn: &mut Turn) -> Result<(), RpcError> {
         let fails = self.turn == self.fails_at;
         self.turn += 1;

@@ -1,7 +1,7 @@
-//! The segment of one simulated connection, whose memory may change at random between any two accesses of either side.
+//! The segment of one simulated connection, whose memory may change at random between any two accesses by either side.
 //!
-//! If it does not change, all calls go as they go without a segment, and no region is in use after the last of them. If it changes, a
-//! call may fail or get a wrong answer, but it gets one answer only, and the connection goes on.
+//! If it does not change, all calls go as without a segment, and no region is in use after the last one. If it changes, a call
+//! may fail or get a wrong answer, but only one, and the connection remains usable.
 
 use super::caller::Violation;
 use super::draws::Draws;
@@ -12,10 +12,10 @@ use vgi_rpc_protocol::client::Connection;
 use vgi_rpc_protocol::service::Responder;
 use vgi_rpc_protocol::shm::{Counters, Counts, HEADER_BYTES, Segment, SharedMemory, ShmOptions};
 
-/// Bytes behind the header. Some batches find no room.
+/// Bytes after the header. Too few for some batches.
 const DATA_BYTES: usize = 4 << 10;
 
-/// What a connection shares.
+/// The shared memory of a connection.
 pub struct Sharing {
     memory: Arc<Memory>,
     segment: Segment,
@@ -38,18 +38,18 @@ impl Sharing {
         Some(Self { memory, segment, client, server, is_noisy: noise > 0 })
     }
 
-    /// Has both machines use it.
+    /// Enables it in both machines.
     pub fn enable(&self, client: &mut Connection, server: Responder) -> Responder {
         client.share_memory(self.segment.clone());
         server.with_shared_memory(options(), self.server.clone())
     }
 
-    /// What the server attaches.
+    /// Returns the memory that the server attaches.
     pub fn memory(&self) -> Arc<dyn SharedMemory> {
         Arc::new(Lent(self.memory.clone()))
     }
 
-    /// What the two sides have done.
+    /// Returns the counts of the two sides.
     pub fn counts(&self) -> [Counts; 2] {
         [self.client.counts(), self.server.counts()]
     }
@@ -57,7 +57,7 @@ impl Sharing {
     /// Checks that no region is in use after the last call, once its answer is freed.
     pub fn check_end(&self) -> Result<(), Violation> {
         if self.is_noisy {
-            // Entries may have been lost. Only a panic would be wrong.
+            // Entries may have been lost. Only a panic would be a failure.
             let _ = self.segment.settle();
             return Ok(());
         }
@@ -65,7 +65,7 @@ impl Sharing {
         self.segment.settle().map_err(error)?;
         match self.segment.header().map_err(error)?.regions() {
             [] => Ok(()),
-            left => Err(format!("regions stay in use after all calls: {left:?}")),
+            left => Err(format!("regions are in use after all calls: {left:?}")),
         }
     }
 }

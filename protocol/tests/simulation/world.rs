@@ -1,8 +1,8 @@
-//! The simulated world: callers, a server and a network, with nothing but virtual time and a seed.
+//! The simulated world: callers, a server and a network, driven only by virtual time and a seed.
 //!
-//! Each caller makes its calls one after another, on one connection as long as that lives and on new ones after it.
-//! The server has one responder for each connection; its handlers take time, and so do the effects that its admission
-//! step asks for. What must hold is checked as it happens and at the end.
+//! Each caller makes its calls one after another, on one connection as long as it is usable and then on new ones. The server
+//! has one responder per connection; its handlers and the effects of its admission step take time. The invariants are checked
+//! during the run and at the end.
 
 mod driving;
 
@@ -19,10 +19,10 @@ use vgi_rpc_protocol::client::Event;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::{ConnectionError, Next};
 
-/// Most things that may happen; a world in which more happens goes round in circles.
+/// Maximum number of events; a world with more is in an endless loop.
 const MOST_HAPPENINGS: usize = 20_000;
 
-/// Calls at the end of a connection that shares memory. They free what the calls before them have left in use.
+/// Calls at the end of a connection that shares memory. They free the regions that earlier calls left in use.
 const LAST_CALLS: usize = 2;
 
 /// What can happen to a connection.
@@ -36,34 +36,33 @@ enum Happening {
     Tear,
 }
 
-/// When something happens and, below that, the how many-th it was planned; to which caller and connection it happens, and
-/// what.
+/// The time of an event with its planning order in the low bits, the caller, the connection, and the event.
 type Planned = (u128, usize, usize, Happening);
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Of all that happened, in order.
+    /// A digest of all events, in order.
     pub digest: u64,
     pub calls: usize,
-    /// Calls whose connection was lost, which their callers were told.
+    /// Calls whose connection was lost, as reported to their callers.
     pub lost: usize,
     pub abandoned: usize,
-    /// How often the network or the driver did what it must not.
+    /// Number of injected faults that the network or the driver must not cause.
     pub mutated: usize,
     /// Effects that were completed.
     pub completed: usize,
-    /// Calls that were given up because an effect was never completed.
+    /// Calls that were abandoned because an effect was never completed.
     pub overdue: usize,
     /// Effects that were withdrawn.
     pub withdrawn: usize,
-    /// Servers that were gone with work or effects out.
+    /// Servers that ended with work or effects pending.
     pub ended_early: usize,
-    /// Batches that either side has read from shared memory.
+    /// Batches that either side read from shared memory.
     pub shared: usize,
     /// Events of calls that were wrong because shared memory had changed.
     pub damaged: usize,
-    /// Connections at whose end the segment was checked.
+    /// Connections whose segment was checked at the end.
     pub settled: usize,
     pub happenings: usize,
 }
@@ -72,15 +71,15 @@ pub struct World {
     draws: Draws,
     now: Time,
     queue: BinaryHeap<Reverse<Planned>>,
-    /// How much was ever planned: of what is to happen at one time, the first planned comes first.
+    /// Number of planned events: at the same time, the first planned comes first.
     planned: usize,
     lines: Vec<Line>,
     next_call: i64,
     mutation: Option<Mutation>,
-    /// Records of calls, and calls that ended with their server and so have none.
+    /// Records of calls, and calls that ended with their server and so have no record.
     records: usize,
     unrecorded: usize,
-    /// Of all machines.
+    /// The budget of all machines.
     budget: Budget,
     summary: Summary,
     verbose: bool,
@@ -120,7 +119,7 @@ pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> (Summary, Re
     });
     let result = result.and_then(|()| match used {
         0 => Ok(()),
-        used => Err(format!("{used} bytes stay reserved after all connections")),
+        used => Err(format!("{used} bytes are reserved after all connections")),
     });
     let result = result.and_then(|()| match (listener::take_violation(), listener::tally()) {
         (Some(violation), _) => Err(violation),
@@ -132,7 +131,7 @@ pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> (Summary, Re
 
 impl World {
     fn connect(&mut self, generation: usize, calls: usize) -> Line {
-        // What is found out about a mutation must be its own doing.
+        // Anything detected must be due to the mutation.
         let fault = if self.mutation.is_some() { Fault::None } else { Fault::draw(&mut self.draws) };
         let sharing = if self.mutation.is_some() { None } else { Sharing::draw(&mut self.draws) };
         Line::new(generation, calls, fault, generation as u64, &self.budget, sharing)
@@ -167,7 +166,7 @@ impl World {
         }
     }
 
-    /// Most of what there is to note, and so noted without being spelled unless somebody reads it.
+    /// Records the most frequent notes, without formatting them unless they are printed.
     fn note_happening(&mut self, index: usize, generation: usize, happening: Happening) {
         if self.verbose {
             println!("{:>8} caller {index}.{generation}: {happening:?}", self.now);
@@ -176,7 +175,7 @@ impl World {
         self.mix((index << 32 | generation << 8 | happening as usize) as u64);
     }
 
-    /// One step of FNV-1a, of eight bytes at a time.
+    /// One step of FNV-1a, for eight bytes at a time.
     fn mix(&mut self, word: u64) {
         self.summary.digest = (self.summary.digest ^ word).wrapping_mul(0x0100_0000_01b3);
     }
@@ -187,7 +186,7 @@ impl World {
             self.now = time;
             self.summary.happenings += 1;
             if self.summary.happenings > MOST_HAPPENINGS {
-                return Err("there is no end to it".into());
+                return Err("the run does not end".into());
             }
             if self.lines[index].generation != generation {
                 continue;
@@ -234,7 +233,7 @@ impl World {
         }
     }
 
-    /// Has the server do what it can: hand out work, send, or go away.
+    /// Lets the server act: hand out work, send, or disconnect.
     fn serve(&mut self, index: usize) -> Result<(), Violation> {
         let line = &mut self.lines[index];
         let Some(server) = &mut line.server else { return Ok(()) };
@@ -257,15 +256,15 @@ impl World {
         match next {
             Ok(Next::Event(work)) => {
                 if line.work.replace(work).is_some() {
-                    return Err("two invocations are out at once".into());
+                    return Err("two invocations are pending at once".into());
                 }
                 handler = true;
             }
             Ok(Next::NeedCommand) if line.work.is_none() => {
-                return Err("the server waits for work that is not out".into());
+                return Err("the server waits for work that is not pending".into());
             }
             Ok(Next::Waiting) if line.effects.is_empty() => {
-                return Err("the server waits for an effect that is not out".into());
+                return Err("the server waits for an effect that is not pending".into());
             }
             Ok(Next::NeedInput | Next::NeedCommand | Next::NeedDrain | Next::Waiting) => {}
             Ok(Next::Closed) | Err(_) if line.server_eof => {
@@ -303,9 +302,9 @@ impl World {
         }
         let Some(server) = &mut line.server else {
             drop(work.run());
-            return if line.is_decided { Ok(()) } else { Err("work of a server that is gone".into()) };
+            return if line.is_decided { Ok(()) } else { Err("work of a server that has ended".into()) };
         };
-        server.complete(work.run()).map_err(|error| format!("what was given out is not taken back: {error}"))
+        server.complete(work.run()).map_err(|error| format!("a server refuses its own work: {error}"))
     }
 
     fn reach_client(&mut self, index: usize) -> Result<(), Violation> {
@@ -322,7 +321,7 @@ impl World {
         Ok(())
     }
 
-    /// All events that wait, each checked against the call that is under way.
+    /// Reads all pending events, and checks each against the current call.
     fn listen(&mut self, index: usize) -> Result<(), Violation> {
         loop {
             match self.lines[index].client.poll_event() {
@@ -330,7 +329,7 @@ impl World {
                     self.note(|| format!("caller {index} is told {event:?}"));
                     let line = &mut self.lines[index];
                     let Some(course) = &mut line.course else {
-                        return Err(format!("caller {index} makes no call and is told {event:?}"));
+                        return Err(format!("caller {index} makes no call, but gets {event:?}"));
                     };
                     let is_noisy = line.sharing.as_ref().is_some_and(|sharing| sharing.is_noisy);
                     let cut_off = line.server_eof && line.fault != Fault::None;
@@ -347,7 +346,7 @@ impl World {
                                 self.at(self.now, index, Happening::Think);
                             }
                         }
-                        // The server answers what it took for all of the input.
+                        // The server treats what it received as the complete input, and answers it.
                         Err(_) if cut_off && course.may_answer_a_part(&event) => {
                             line.course = None;
                             self.summary.lost += 1;
@@ -364,33 +363,33 @@ impl World {
                 }
                 Ok(Next::Closed) => return self.hung_up(index, None),
                 Ok(Next::NeedDrain | Next::Waiting) => {
-                    return Err("a client that holds events back".into());
+                    return Err("a client withholds events".into());
                 }
                 Err(error) => return self.hung_up(index, Some(error)),
             }
         }
     }
 
-    /// The connection is of no more use to its caller.
+    /// Ends the caller's use of a connection that has closed or failed.
     fn hung_up(&mut self, index: usize, error: Option<ConnectionError>) -> Result<(), Violation> {
         self.note(|| format!("caller {index} loses its connection: {error:?}"));
         let line = &mut self.lines[index];
         if line.fault == Fault::None && !line.abandoned {
-            return Err(format!("caller {index} loses a sound connection: {error:?}"));
+            return Err(format!("caller {index} loses a working connection: {error:?}"));
         }
-        // A server that got a part of the input of a stream that it has refused takes it for a part of a further call.
+        // If a server gets a part of the input of a stream that it has refused, it treats it as part of another call.
         let answers_a_part = line.server_eof
             && matches!(line.fault, Fault::Truncate { up: true, .. })
             && matches!(error, Some(ConnectionError::Protocol { .. }));
         if error.is_none() != line.course.is_none() && !(answers_a_part && line.course.is_none()) {
-            return Err(format!("a call is under way: {}, error {error:?}", line.course.is_some()));
+            return Err(format!("a call is in progress: {}, error {error:?}", line.course.is_some()));
         }
         self.summary.lost += usize::from(line.course.take().is_some());
         self.leave(index);
         Ok(())
     }
 
-    /// The caller closes its side and listens no more.
+    /// Closes the caller's side. It reads no more events.
     fn leave(&mut self, index: usize) {
         let mut arrivals = Vec::new();
         let line = &mut self.lines[index];
@@ -429,7 +428,7 @@ impl World {
                     plan = plan.sharing(sharing.is_noisy, line.calls_left < LAST_CALLS);
                 }
                 let begun = Course::begin(plan, &mut line.client);
-                line.course = Some(begun.map_err(|error| format!("an idle client takes no call: {error}"))?);
+                line.course = Some(begun.map_err(|error| format!("an idle client refuses a call: {error}"))?);
                 Step::Issued
             }
         };
@@ -465,11 +464,11 @@ impl World {
         self.mutate(index);
     }
 
-    /// Has the network do what it must not, once in a run.
+    /// Injects the network's fault, once per run.
     fn mutate(&mut self, index: usize) {
         let due = |mutation: &Mutation| mutation.is_of_network() && self.summary.mutated == 0;
         let Some(mutation) = self.mutation.filter(due) else { return };
-        // There is seldom a piece to misdeliver.
+        // Pieces to misdeliver are rare.
         if !self.draws.once_in(4) && mutation != Mutation::Misdeliver {
             return;
         }
@@ -487,7 +486,7 @@ impl World {
         }
     }
 
-    /// A caller with calls to make takes a new connection once both sides of the old one are gone.
+    /// Opens a new connection for a caller with calls to make, once both sides of the old one are gone.
     fn reconnect(&mut self, index: usize) {
         let line = &self.lines[index];
         if !line.client_over || line.server.is_some() || line.calls_left == 0 {
@@ -498,11 +497,11 @@ impl World {
         self.opened(index);
     }
 
-    /// Nothing happens any more. That must be because all is done.
+    /// Checks, when no events are left, that everything is done.
     fn check_end(&self) -> Result<(), Violation> {
         for (index, line) in self.lines.iter().enumerate() {
             if let Some(course) = &line.course {
-                return Err(format!("caller {index} waits for ever: {:?}", course.plan));
+                return Err(format!("caller {index} waits forever: {:?}", course.plan));
             }
             if line.calls_left > 0 || !line.client_over || line.server.is_some() || line.work.is_some() {
                 return Err(format!("caller {index} is stuck with {} calls to make", line.calls_left));
@@ -510,7 +509,7 @@ impl World {
         }
         match states_alive() {
             0 => Ok(()),
-            left => Err(format!("{left} states are left when all is done")),
+            left => Err(format!("{left} states remain at the end")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Arrow types that no Rust value has: half floats, intervals and unions, as batches of typed clients.
+//! Arrow types without a Rust type: half floats, intervals and unions, as batches of typed clients.
 
 use super::in_memory::{Failed, InMemory};
 use arrow_array::types::{Float16Type, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalYearMonthType};
@@ -50,7 +50,7 @@ fn union(dense: bool) -> ArrayRef {
 
 type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
-/// Three rows of each type, with a null.
+/// Returns three rows of each type, with a null.
 fn columns() -> Vec<ArrayRef> {
     let halves = [Some(1.5), None, Some(-2.0)].map(|value| value.map(Half::from_f64));
     let days = [Some(IntervalDayTime::new(1, 2)), None, Some(IntervalDayTime::new(-3, 4))];

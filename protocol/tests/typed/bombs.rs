@@ -1,4 +1,4 @@
-//! Columns of which far more is read than they take themselves.
+//! Columns that are far larger when read than in memory.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int32Type};
@@ -42,7 +42,7 @@ struct Node {
     next: Option<Box<Node>>,
 }
 
-/// One list of all these items.
+/// Returns one list of all these items.
 fn list(items: ArrayRef) -> ArrayRef {
     let field = Arc::new(Field::new("item", items.data_type().clone(), true));
     Arc::new(ListArray::new(field, OffsetBuffer::from_lengths([items.len()]), items, None))
@@ -98,7 +98,7 @@ fn texts_that_share_memory_are_bounded() {
     for items in [Arc::new(dictionary) as ArrayRef, Arc::new(runs)] {
         assert_too_much(Texts::from_batch(&row("v", list(items))));
     }
-    // The names of an enumeration, as often as there are keys.
+    // The names of an enumeration, repeated for each key.
     let names = StringArray::from(vec!["a name of twenty-four b."]);
     let dictionary = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![0; 1_000_000]), Arc::new(names));
     assert_eq!(Texts::from_batch(&row("v", list(Arc::new(dictionary)))).unwrap().v.len(), 1_000_000);

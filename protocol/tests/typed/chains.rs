@@ -1,4 +1,4 @@
-//! Records that contain themselves, encoded. Others do not compile.
+//! Records that contain themselves in encoded form. Other recursive records do not compile.
 
 use super::in_memory::InMemory;
 use vgi_rpc_protocol::prelude::*;

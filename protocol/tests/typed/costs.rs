@@ -1,4 +1,4 @@
-//! What the typed forms cost over those written by hand: nothing.
+//! The overhead of the typed forms over handwritten ones: none.
 
 use arrow_array::{Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -10,7 +10,7 @@ use vgi_rpc_protocol::{Record, service};
 
 use super::in_memory::InMemory;
 
-/// How often memory is allocated.
+/// Returns the number of allocations.
 fn allocations(work: impl FnOnce()) -> u64 {
     allocation_counter::measure(work).count_total
 }
@@ -45,10 +45,10 @@ fn a_thousand_records_are_as_many_columns_as_one() {
         drop(RecordBatch::try_new(SCHEMA.clone(), columns).unwrap());
     });
     let typed = allocations(|| drop(Row::rows_to_batch(&rows).unwrap()));
-    // A handful more for the builders, however many rows there are.
+    // A few more for the builders, however many rows there are.
     assert!(typed <= hand + 8, "{typed} typed, {hand} by hand");
     let batch = Row::rows_to_batch(&rows).unwrap();
-    // A list, and a text for each row. Every 256 rows: the values of three columns, and where the texts lie.
+    // A list, and a text per row. Per 256 rows: the values of three columns, and the offsets of the texts.
     let read = allocations(|| drop(Row::rows_from_batch(&batch).unwrap()));
     assert_eq!(read, 1 + 1000 + 4 * (3 + 1));
 }
@@ -92,7 +92,7 @@ fn a_call_of_a_declared_method_takes_as_many_allocations_as_one_by_hand() {
         assert_eq!(text, "ababab");
     };
     let mut call_typed = || assert_eq!(typed.repeat("ab", 3).unwrap(), "ababab");
-    // What is made once is made.
+    // One-time allocations are done.
     (0..3).for_each(|_| call_by_hand());
     (0..3).for_each(|_| call_typed());
     assert_eq!(allocations(&mut call_typed), allocations(&mut call_by_hand));

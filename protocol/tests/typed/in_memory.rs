@@ -1,4 +1,4 @@
-//! Both machines in memory, as something that makes calls.
+//! Both machines in memory, as a caller.
 
 use arrow_array::RecordBatch;
 use bytes::Buf;
@@ -10,12 +10,12 @@ use vgi_rpc_protocol::values::ValueError;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Limits, Next};
 
-/// A server and a client of it, each called when the other waits.
+/// A server and its client, each driven when the other waits.
 pub struct InMemory {
     pub service: Arc<Service>,
     server: Responder,
     client: client::Connection,
-    /// The messages of the logs that came.
+    /// The messages of the received logs.
     pub logs: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl InMemory {
         self.client.call(&call, &schema, params).unwrap();
     }
 
-    /// The next event that is no log.
+    /// Returns the next event that is not a log.
     fn next_event(&mut self) -> Event {
         loop {
             if let Next::Event(event) = self.client.poll_event().unwrap() {

@@ -1,4 +1,4 @@
-//! Every Rust type read from every Arrow type: nothing panics, and what is read is what the type says it reads.
+//! Every Rust type read from every Arrow type: nothing panics, and the result is what the type declares that it reads.
 
 use super::services::{Color, Point};
 use arrow_array::types::{Int32Type, Int64Type};
@@ -13,7 +13,7 @@ use vgi_rpc_protocol::values::{
     ArrowType, ColumnBuilder, Decimal, FromArrow, IntoArrow, ValueRef, WideDecimal, can_read,
 };
 
-/// Every type of Arrow, nested ones among them.
+/// Returns every Arrow type, including nested ones.
 fn types() -> Vec<DataType> {
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
     let mut types = vec![
@@ -77,7 +77,7 @@ fn types() -> Vec<DataType> {
     types
 }
 
-/// A column of a null and, where columns of the type are built here, of a value.
+/// Returns columns of a null and, for types that can be built here, of a value.
 fn column(data_type: &DataType) -> Vec<ArrayRef> {
     let mut columns = vec![new_null_array(data_type, 1)];
     if let Some(value) = written(data_type) {
@@ -86,7 +86,7 @@ fn column(data_type: &DataType) -> Vec<ArrayRef> {
     columns
 }
 
-/// A column with a value that is not null.
+/// Returns a column with a value that is not null.
 fn written(data_type: &DataType) -> Option<ArrayRef> {
     fn of<T: IntoArrow>(value: T, data_type: &DataType) -> Option<ArrayRef> {
         T::writes(data_type).then(|| value.into_column(data_type).ok()).flatten()
@@ -128,15 +128,15 @@ fn check<T: ArrowType + for<'a> FromArrow<'a>>(column: &ArrayRef) {
         Err(error) => assert!(error.to_string().contains("expected "), "{error}"),
     }
     assert!(!value.is_null() || read.is_err() || T::NULLABLE, "{name} is read from a null");
-    // An option reads every null as none, whatever the type.
+    // An option reads every null as `None`, whatever the type.
     assert_eq!(value.is_null(), matches!(Option::<T>::read(value), Ok(None)) && !is_empty(value), "{name}");
-    // What is declared to be written can be built.
+    // A type that declares that it can be written can be built.
     if T::writes(column.data_type()) {
         assert!(ColumnBuilder::new(column.data_type(), 1).is_ok(), "{name}: {}", column.data_type());
     }
 }
 
-/// Whether there are no bytes, which stand for no batch.
+/// Whether there are no bytes, which encode no batch.
 fn is_empty(value: ValueRef<'_>) -> bool {
     !value.is_null() && <&[u8]>::read(value).is_ok_and(<[u8]>::is_empty)
 }

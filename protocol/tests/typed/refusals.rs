@@ -1,4 +1,4 @@
-//! What does not fit is an error that says where, what was expected, and what was there.
+//! Errors for values that do not fit: they name the place, the expected type and the actual one.
 
 use arrow_array::types::Int8Type;
 use arrow_array::{
@@ -56,7 +56,7 @@ fn times_are_not_rounded() {
     let late = NaiveDate::from_ymd_opt(2300, 1, 1).unwrap().and_hms_opt(0, 0, 0).unwrap();
     let error = late.into_column(&DataType::Timestamp(TimeUnit::Nanosecond, None)).unwrap_err().to_string();
     assert!(error.contains("got a value beyond it"), "{error}");
-    // A number that is no time of day, and one that is no date.
+    // A number that is not a time of day, and one that is not a date.
     let clock: ArrayRef = Arc::new(arrow_array::Time64MicrosecondArray::from(vec![-1]));
     assert!(chrono::NaiveTime::read(ValueRef::new(&clock, 0).unwrap()).is_err());
     let date: ArrayRef = Arc::new(arrow_array::Date32Array::from(vec![i32::MAX]));
@@ -202,7 +202,7 @@ fn types_that_do_not_fit_are_found_when_the_service_is_built() {
 fn a_declared_type_that_client_and_server_do_not_share_is_found_when_the_service_is_built() {
     #[service(name = "test.Mistaken.v1")]
     trait Mistaken {
-        // It could be written there, and not be read again.
+        // Such a value could be written, but not read again.
         #[method(type = DataType::Int64)]
         fn widened(&self) -> i32 {
             1

@@ -1,4 +1,4 @@
-//! A trait as a protocol: what is served, what reflection says of it, and what its client does.
+//! A trait as a protocol: what it serves, its reflection, and its client.
 
 use super::in_memory::{Failed, InMemory};
 use arrow_array::{Int64Array, RecordBatch, cast::AsArray};
@@ -81,7 +81,7 @@ pub trait Everything {
 
     fn restore_open(&self, saved: Saved<'_>, context: &mut CallContext) -> Result<State, RpcError>;
 
-    /// Its parameters are named as locals of what the macro expands to.
+    /// Its parameters have the names of locals in the macro's expansion.
     fn named(&self, row: i32, schema: i32, method: i32, batch: i32, args: i32, fields: i32) -> i32 {
         row + schema + method + batch + args + fields
     }
@@ -264,7 +264,7 @@ fn producers_are_iterators_over_records() {
     assert_eq!(stream.header().unwrap(), Title { title: "from 3".into() });
     let numbers: Vec<i64> = stream.map(|number| number.unwrap().n).collect();
     assert_eq!(numbers, [3, 2, 1]);
-    // A stream that is dropped or given up leaves the client usable.
+    // A stream that is dropped, cancelled or closed leaves the client usable.
     assert_eq!(client.countdown(100).unwrap().next().unwrap().unwrap().n, 100);
     client.countdown(100).unwrap().cancel().unwrap();
     client.countdown(100).unwrap().close().unwrap();
@@ -273,7 +273,7 @@ fn producers_are_iterators_over_records() {
     assert_eq!(numbers, [0, 1, 2, 3, 4]);
     let mut stream = client.numbers(5, false).unwrap();
     assert_eq!(stream.next_rows().unwrap().unwrap().len(), 2);
-    // Nothing is passed over by taking rows one by one in between.
+    // Reading single rows in between skips nothing.
     assert_eq!(stream.next().unwrap().unwrap().n, 2);
     assert_eq!(stream.next_rows().unwrap().unwrap(), [Number { n: 3 }]);
     assert_eq!(stream.next_rows().unwrap().unwrap(), [Number { n: 4 }]);
@@ -360,7 +360,7 @@ fn a_client_may_borrow_what_it_calls_over() {
     assert_eq!(first(pair).unwrap(), 0);
 }
 
-/// A unary method on the other side.
+/// Returns a unary method on the other side.
 pub fn unary(protocol: &'static str, name: &'static str) -> RemoteMethod {
     RemoteMethod {
         protocol: RemoteProtocol { name: protocol, version: None },

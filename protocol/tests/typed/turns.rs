@@ -1,4 +1,4 @@
-//! Streams whose turns are taken by functions of the trait, and streams that give nothing.
+//! Streams whose turns are functions of the trait, and streams without rows.
 
 use super::in_memory::{Failed, InMemory};
 use arrow_array::{Int64Array, RecordBatch};
@@ -106,7 +106,7 @@ fn the_functions_are_no_methods_of_the_protocol() {
     assert_eq!(names.collect::<Vec<_>>(), ["mirror", "range", "sum"]);
 }
 
-/// A stream that gives batches without rows, as many as it is asked for.
+/// A stream that returns any number of batches without rows.
 struct Nothing;
 
 impl CallerStream for Nothing {
@@ -140,6 +140,6 @@ fn batches_without_rows_are_not_read_for_ever() {
     let error = stream.next().unwrap().unwrap_err();
     assert!(error.to_string().contains("10000 batches without rows"), "{error}");
     assert!(stream.next().is_none());
-    // Who takes batches goes on.
+    // Reading by batches still works.
     assert_eq!(stream.next_rows().unwrap(), Some(vec![]));
 }

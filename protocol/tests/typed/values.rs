@@ -1,4 +1,4 @@
-//! Every type there and back: alone, null, and nested.
+//! Every type written and read: alone, null, and nested.
 
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::values::{ArrowType, Decimal, FromArrow, IntoArrow, ValueRef, WideDecimal};
 use vgi_rpc_protocol::{Enum, Record};
 
-/// The value in the only row of a column.
+/// Reads the value in the only row of a column.
 fn read<T: for<'a> FromArrow<'a>>(column: &ArrayRef) -> T {
     T::read(ValueRef::new(column, 0).unwrap()).unwrap()
 }
@@ -31,7 +31,7 @@ where
     assert_eq!(read::<T>(&column), value);
 }
 
-/// Takes a value there and back: alone, as an option, and as an item and a value of others.
+/// Writes and reads a value: alone, as an option, and as an item and a value of other types.
 #[track_caller]
 fn crosses<T>(value: T)
 where
@@ -112,7 +112,7 @@ fn text_and_numbers_are_borrowed_where_they_lie() {
     assert_eq!(slice.as_ptr().cast(), column.to_data().child_data()[0].buffers()[0].as_ptr());
     let array: arrow_array::PrimitiveArray<Float64Type> = read(&column);
     assert_eq!(array.values().as_ptr(), slice.as_ptr());
-    // A large value gives its memory to the column.
+    // A large value passes its memory to the column.
     let bytes = vec![7_u8; 1 << 20];
     let start = bytes.as_ptr();
     assert_eq!(bytes.into_column(&DataType::Binary).unwrap().to_data().buffers()[1].as_ptr(), start);
@@ -181,7 +181,7 @@ fn enums_cross_by_name() {
     let column = names.clone().into_column(&Vec::<Status>::data_type()).unwrap();
     assert_eq!(read::<Vec<String>>(&column), ["PENDING", "IN_PROGRESS", "over", "PENDING"]);
     assert_eq!(read::<Vec<Status>>(&column), names);
-    // Python may have written a value.
+    // Python may write an enumeration's value instead of its name.
     let value: ArrayRef = Arc::new(StringArray::from(vec!["pending"]));
     assert_eq!(read::<Status>(&value), Status::Pending);
     let unknown: ArrayRef = Arc::new(StringArray::from(vec!["late"]));
@@ -263,7 +263,7 @@ fn records_are_rows_of_batches() {
     assert_eq!(batch.schema(), Shape::schema());
     assert_eq!(Shape::rows_from_batch(&batch).unwrap(), rows);
     assert_eq!(Shape::rows_from_batch(&batch.slice(1, 1)).unwrap(), rows[1..]);
-    // Columns are found by name, further ones are ignored, and defaults stand in for missing ones.
+    // Columns are found by name, extra ones are ignored, and missing ones have their defaults.
     let reversed: Vec<usize> = (0..batch.num_columns() - 1).rev().collect();
     let reversed = Shape::rows_from_batch(&batch.project(&reversed).unwrap()).unwrap();
     assert_eq!(reversed[1], Shape { weight: 3, ..rows[1].clone() });
@@ -283,7 +283,7 @@ struct Mixed {
     skipped: u8,
 }
 
-/// The same with fewer values that may be absent.
+/// A similar record with fewer optional values.
 #[derive(Debug, Record)]
 struct Strict {
     #[arrow(default = -1)]
@@ -292,7 +292,7 @@ struct Strict {
     text: String,
 }
 
-/// More rows than are read at once.
+/// Returns more rows than are read at once.
 fn mixed(rows: i64) -> Vec<Mixed> {
     let mixed = |number: i64| Mixed {
         number,
@@ -396,7 +396,7 @@ fn typed_arrays_cross_as_lists() {
     assert_eq!(shared.values().as_ptr(), numbers.values().as_ptr());
 }
 
-/// Functions of the user's, which have the names of what a derived record has within.
+/// User functions with the same names as functions in a derived record's expansion.
 mod names_of_the_user {
     use vgi_rpc_protocol::Record;
 

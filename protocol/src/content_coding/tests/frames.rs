@@ -1,9 +1,9 @@
-//! Tests of zstd frames from other writers: without a size, skippable, with a window that is too large, or with a wrong size.
+//! zstd frames as other writers make them: without a size, skippable, with too large a window, or with a false size.
 
 use super::*;
 use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer};
 
-/// Returns a frame from a peer that did not know the size at the beginning.
+/// Returns a frame by a peer that did not know the size in advance.
 fn frame_without_size(body: &[u8]) -> Vec<u8> {
     let mut context = CCtx::create();
     context.set_parameter(CParameter::ContentSizeFlag(false)).unwrap();
@@ -30,7 +30,7 @@ fn a_frame_without_its_size_is_decoded_and_limited() {
     }
 }
 
-/// Returns a skippable frame, whose content is ignored.
+/// Returns a skippable frame: decoders ignore its content.
 fn skippable(content: &[u8]) -> Vec<u8> {
     let mut frame = 0x184d_2a53_u32.to_le_bytes().to_vec();
     frame.extend_from_slice(&(content.len() as u32).to_le_bytes());
@@ -68,7 +68,7 @@ fn damage_to_a_frame_without_a_size_is_noticed() {
 
 #[test]
 fn every_frame_keeps_to_the_largest_window() {
-    // A frame without content and with a window of 16 MiB, which only an incremental decoder has to allocate.
+    // An empty frame with a window of 16 MiB, which only a streaming decoder has to allocate.
     let wide = [0x28, 0xb5, 0x2f, 0xfd, 0, (24 - 10) << 3, 1, 0, 0];
     let narrow = [0x28, 0xb5, 0x2f, 0xfd, 0, (23 - 10) << 3, 1, 0, 0];
     let codecs = Codecs::default();

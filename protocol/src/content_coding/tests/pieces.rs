@@ -1,4 +1,4 @@
-//! Tests that bodies in pieces are decoded, or refused, as they are in whole.
+//! Bodies decode the same in pieces as whole, and are refused for the same reasons.
 
 use super::*;
 use crate::memory::Account;
@@ -104,7 +104,7 @@ fn every_flipped_bit_has_the_outcome_that_it_has_in_one_piece() {
 #[cfg(feature = "zstd")]
 #[test]
 fn a_window_is_reserved_before_it_is_taken_and_given_back() {
-    // A frame without content that requires a window of 8 MiB.
+    // An empty frame that requires a window of 8 MiB.
     let wide = [0x28, 0xb5, 0x2f, 0xfd, 0, (23 - 10) << 3, 1, 0, 0];
     let small = Budget::new(4 << 20);
     let refused = decode(Some(Coding::Zstd), &wide, 10, (1, 100), &small.account());
@@ -117,7 +117,7 @@ fn a_window_is_reserved_before_it_is_taken_and_given_back() {
     assert!(account.held() > 8 << 20, "{}", account.held());
     drop(decoder);
     assert_eq!(account.held(), 0);
-    // A frame whose content is its window needs no more memory than that, whatever the budget.
+    // A frame whose window is its content needs no more memory than that, whatever the budget.
     let few = coded(Coding::Zstd, &text(1_000));
     let decoded = decode(Some(Coding::Zstd), &few, 1_000, (1, 100), &Budget::new(1 << 20).account());
     assert_eq!(decoded.unwrap(), text(1_000));

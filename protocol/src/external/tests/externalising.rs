@@ -1,4 +1,4 @@
-//! Tests of encoding batches as objects, and decoding them.
+//! Batches stored as objects, and resolved again.
 
 use super::*;
 use crate::memory::Budget;
@@ -66,8 +66,8 @@ fn an_object_is_resolved_to_what_it_was_made_of() {
         let stored = Bytes::from(object.segments.concat());
         assert_eq!(object.len, stored.len() as u64);
         assert_eq!(coding.is_some(), object.len < made.uncompressed_len());
-        // The end marker has no reservation of its own.
-        assert!(account.held() + 8 >= stored.len(), "what waits to be stored is reserved");
+        // The end marker is not reserved separately.
+        assert!(account.held() + 8 >= stored.len(), "data to store is reserved");
         let pointer = made.pointer(Location::parse(URL).unwrap());
         let mut resolution = resolution(pointer, &account, Caps::default());
         let resolved = resolve(&mut resolution, coding.map(Coding::as_str), &stored, 3_000).unwrap();

@@ -41,7 +41,7 @@ fn log(text: &str) -> Metadata {
     LogMessage::info(text).to_metadata("server-1", Some("request-1"))
 }
 
-/// Encodes a stream of batches with their metadata.
+/// Returns a stream of batches with their metadata.
 fn stream(schema: &SchemaRef, batches: &[(RecordBatch, Metadata)], ends: bool) -> Bytes {
     let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::default());
     encoder.open(&EncodedSchema::new(schema.clone()).unwrap(), &mut outbox);
@@ -58,7 +58,7 @@ fn own_metadata() -> Metadata {
     [("application", "x"), (keys::STREAM_STATE, "cursor")].into_iter().collect()
 }
 
-/// Encodes an object of a turn with two logs.
+/// Returns an object of a turn with two logs.
 fn object(rows: usize) -> Bytes {
     let empty = RecordBatch::new_empty(schema());
     let batches = [(empty.clone(), log("one")), (empty, log("two")), (batch(rows), own_metadata())];

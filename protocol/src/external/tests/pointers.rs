@@ -1,4 +1,4 @@
-//! Tests of which batches are pointers, and which pointers are refused.
+//! Recognition of pointers, and which pointers are refused.
 
 use super::*;
 use crate::location::LocationError;

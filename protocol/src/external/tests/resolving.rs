@@ -1,4 +1,4 @@
-//! Tests of objects that match their pointers.
+//! Objects that match their pointers.
 
 use super::*;
 use crate::memory::Budget;
@@ -39,7 +39,7 @@ fn logs_and_batch_come_out_whatever_the_pieces_and_the_coding() {
             }
         }
     }
-    assert_eq!((account.held(), budget.used()), (0, 0), "all was given back");
+    assert_eq!((account.held(), budget.used()), (0, 0), "all reservations are released");
 }
 
 #[test]
@@ -66,12 +66,12 @@ fn an_attempt_begins_anew_and_repeats_nothing() {
     for cut in [0, 100, object.len() / 2, object.len() - 1] {
         resolution.begin(Some("identity")).unwrap();
         resolution.receive(object.slice(..cut)).unwrap();
-        // The next attempt may have another coding.
+        // The next attempt may use a different coding.
         let stored = coded(Coding::Gzip, &object);
         let resolved = resolve(&mut resolution, Some("x-GZIP"), &stored, 1000).unwrap();
         assert_whole(&resolved, 1000);
     }
-    // A failed attempt can also be followed by another one.
+    // A failed attempt is also followed by another one.
     assert!(resolve(&mut resolution, None, &object[..object.len() / 2], 1000).is_err());
     assert!(resolution.receive(Bytes::new()).is_err(), "the error stays");
     assert_whole(&resolve(&mut resolution, None, &object, 1000).unwrap(), 1000);

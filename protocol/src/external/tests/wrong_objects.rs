@@ -1,4 +1,4 @@
-//! Tests of objects that do not match their pointers: they cause a typed error, return no data, and reveal no secret.
+//! Objects that do not match their pointers: a typed error, none of their data returned, and no secret in any text.
 
 use super::*;
 use crate::memory::Budget;
@@ -7,7 +7,7 @@ use arrow_array::Float64Array;
 
 const PIECES: [usize; 4] = [1, 97, 5_000, usize::MAX];
 
-/// Returns the error of an object, after checking that it does not depend on the pieces.
+/// Returns the error of an object, and checks that it is the same whatever the pieces.
 #[track_caller]
 fn refused(pointer: &Pointer, caps: Caps, coding: Option<&str>, object: &[u8]) -> ResolveErrorKind {
     let mut kinds = PIECES.map(|piece| {
@@ -31,7 +31,7 @@ fn refused_without_digest(object: &[u8]) -> ResolveErrorKind {
     refused(&pointer(None), Caps::default(), None, object)
 }
 
-/// Checks that the error is the same with the object's own digest as without one.
+/// Checks that the error is the same with the object's digest as without.
 #[track_caller]
 fn refused_for_its_content(object: &[u8]) -> ResolveErrorKind {
     let kind = refused_without_digest(object);
@@ -79,7 +79,7 @@ fn both_caps_hold_to_the_byte_while_the_object_arrives() {
     assert_eq!(kind, ResolveErrorKind::DecodedTooLarge { max: len - 1 });
     let kind = refused(&pointer, caps(len, 10_000), None, &object);
     assert_eq!(kind, ResolveErrorKind::DecodedTooLarge { max: 10_000 });
-    // Without a digest, a body larger than the limit is refused before it is received.
+    // Without a digest, a body larger than the cap is refused before it has arrived completely.
     let kind = refused(&self::pointer(None), caps(len, 10_000), None, &object[..1500]);
     assert_eq!(kind, ResolveErrorKind::DecodedTooLarge { max: 10_000 });
     for &coding in Coding::ALL {

@@ -1,4 +1,4 @@
-//! Tests sealed grants against the published vectors, and each check of verification separately.
+//! Sealed grants against the published vectors, and each check of the verification.
 
 use super::token::SHORTEST_BYTES;
 use super::*;
@@ -15,7 +15,7 @@ fn keys() -> GrantKeys {
     GrantKeys::new([KEY]).unwrap()
 }
 
-/// Claims of ann that are valid for ten minutes from `NOW`.
+/// Returns claims of ann, valid for ten minutes from `NOW`.
 fn claims() -> GrantClaims {
     let scopes = ["read".to_owned(), "write".to_owned()];
     keys().claims(&GrantRequest::new("ann", 600).purpose("report").scopes(&scopes), "g-1", NOW).unwrap()
@@ -97,7 +97,7 @@ mod vectors {
         }
     }
 
-    /// Verifies a case with its own settings, or else the defaults.
+    /// Verifies a case with its own settings, or the defaults.
     fn verify(case: &Value, defaults: &Value) -> Result<GrantClaims, InvalidGrant> {
         let setting = |name: &str| case.get(name).unwrap_or(&defaults[name]);
         let keys = texts(setting("verify_keys_b64"));
@@ -114,7 +114,7 @@ mod vectors {
     fn what_is_accepted_and_what_is_rejected() {
         let vectors = vectors();
         let defaults = &vectors["defaults"];
-        assert_eq!(defaults["clock_skew_seconds"], 60, "which is not a setting here");
+        assert_eq!(defaults["clock_skew_seconds"], 60, "which is not configurable here");
         let (accept, reject) = (vectors["accept"].as_array().unwrap(), vectors["reject"].as_array().unwrap());
         assert_eq!((accept.len(), reject.len()), (2, 9));
         for case in accept {
@@ -153,7 +153,7 @@ fn what_cannot_be_minted_is_refused() {
     let ages = keys().max_ttl_seconds(i64::MAX).unwrap();
     assert_eq!(ages.claims(&GrantRequest::new("ann", i64::MAX), "g", NOW), Err(UnmintableGrant::Expiry));
 
-    // A longer token would be accepted nowhere.
+    // No server would accept a longer token.
     let seal = |purpose: &str| {
         keys().seal(&GrantClaims { purpose: purpose.to_owned(), ..super::tests::claims() }, [0; 24])
     };
@@ -205,7 +205,7 @@ fn the_first_key_seals_and_all_verify() {
     assert_eq!(invalid(new.verify(&seal(&old), NOW)), "it was sealed with an unknown key");
 }
 
-/// Edits the bytes inside the base64.
+/// Applies an edit to the base64-encoded part.
 fn edited(edit: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut bytes = URL_SAFE_NO_PAD.decode(&sealed()[PREFIX.len()..]).unwrap();
     edit(&mut bytes);
@@ -214,7 +214,7 @@ fn edited(edit: impl FnOnce(&mut Vec<u8>)) -> String {
 
 #[test]
 fn the_key_id_cannot_be_swapped() {
-    // Even if both ids named the same key, the id is authenticated too.
+    // Even if both ids had the same key, the id is authenticated too.
     let other = GrantKeys::new([[1; 32]]).unwrap();
     let swapped = edited(|bytes| bytes[..8].copy_from_slice(&other.sealing().unwrap().id));
     assert_eq!(invalid(keys().verify(&swapped, NOW)), "it was sealed with an unknown key");
@@ -281,7 +281,7 @@ fn an_authentic_grant_of_a_lifetime_that_is_not_allowed_is_refused() {
         let diagnosis = invalid(verify(issued_at, expires_at));
         assert_eq!(diagnosis, "its lifetime is not one that is allowed", "{issued_at} {expires_at}");
     }
-    // The extremes of time are compared without overflow.
+    // Times at the limits are compared without overflow.
     assert_eq!(verify(i64::MAX - 1, i64::MAX), Err(InvalidGrant::Expired));
     assert_eq!(verify(i64::MIN, i64::MIN + 1), Err(InvalidGrant::Expired));
 }
@@ -362,7 +362,7 @@ fn no_key_shows() {
     assert!(!format!("{error} {error:?}").contains(&sealed()[20..40]));
 }
 
-/// A key's bytes are in the cipher, and temporarily in texts and copies. All of them are erased on drop.
+/// Keys are in the cipher, and in temporary texts and copies. All are erased when they are dropped.
 #[test]
 fn keys_are_erased_when_they_are_dropped() {
     fn is_erased<T: zeroize::ZeroizeOnDrop>() {}

@@ -1,5 +1,5 @@
-//! Tests of certificates: how they are read, and which identify a workload. They were made with Python's `cryptography`, whose
-//! results are stored next to them, and signed with a key that was deleted.
+//! Certificates: parsing, and which name a workload. They were made with Python's `cryptography`, whose parse results are
+//! stored with them, and signed with a discarded key.
 
 use super::*;
 use serde_json::Value;
@@ -25,7 +25,7 @@ fn certificates_are_read_as_the_reference_reads_them() {
             case["common_names"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
         let expected = if let [only] = &names[..] { Some((*only).to_owned()) } else { None };
         assert_eq!(certificate.common_name(), expected, "{name}");
-        // The parts of one RDN are in the order of DER here.
+        // The parts of one RDN are in DER order here.
         if name != "odd_names" {
             assert_eq!(Some(&*certificate.subject()), case["subject"].as_str(), "{name}");
         }
@@ -115,7 +115,7 @@ fn tls_names_the_workloads_that_the_reference_names() {
         (query.certificate, query.now) = (Some(&der[..]), Some(NOW));
         let found = provider.resolve(&query).unwrap();
         assert_eq!(Some(found.status().as_str()), case["status"].as_str(), "{name}");
-        // TLS has checked the dates if there is no clock.
+        // Without a clock the dates are not checked: TLS has checked them.
         query.now = None;
         let is_dated = matches!(name, "expired" | "not_yet");
         assert_eq!(

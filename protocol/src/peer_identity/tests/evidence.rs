@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth_context::AuthContext;
 
-/// The identity of the vectors.
+/// Returns the identity of the vectors.
 fn identity() -> PeerIdentity {
     let vectors = peer_vectors();
     let text = |name: &str| vectors["identity"][name].as_str().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! Tests that headers are trusted only from a trusted proxy, only once, and only if they are complete.
+//! Headers are trusted only from a trusted proxy, if they occur once and are complete.
 
 use super::*;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -24,7 +24,7 @@ pub(super) fn domains() -> TrustDomains {
     TrustDomains::new(["example.org"]).unwrap()
 }
 
-/// Returns a provider's result for these headers from this source.
+/// Returns a provider's result for these headers, sent from this source.
 pub(super) fn from(provider: &Provider, source: Option<&str>, headers: &[(&str, &str)]) -> ProviderResult {
     let headers = head(headers);
     let mut query = PeerQuery::new("http");

@@ -1,4 +1,4 @@
-//! Tests of evidence, policies and providers: against the vectors of the specification, and of what providers refuse.
+//! Evidence, policies and providers: the vectors of the specification, and what providers refuse.
 
 #[cfg(feature = "mtls-pem")]
 mod certificates;
@@ -14,14 +14,14 @@ mod whois;
 use super::*;
 use serde_json::Value;
 
-/// The vectors of evidence and policies.
+/// Returns the vectors of evidence and policies.
 fn peer_vectors() -> Value {
-    // One text has an unpaired surrogate, which neither Rust strings nor this JSON parser allow.
+    // One text has an unpaired surrogate, which a Rust string cannot contain and this JSON parser refuses.
     let text = include_str!("../../../tests/vectors/peer_identity_vectors.json").replace("\\ud800", "half");
     serde_json::from_str(&text).unwrap()
 }
 
-/// A verified subject of a provider, with a stable key.
+/// Returns a verified subject of a provider, with a stable key.
 fn stable(provider: &str, key: &str) -> PeerIdentity {
     PeerIdentity::new(provider, "test", Assurance::CryptographicPeer, "issuer", "tcp")
         .with_subject(Subject::verified(SubjectKind::Workload, key, Stability::Stable))

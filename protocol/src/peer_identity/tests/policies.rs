@@ -1,4 +1,4 @@
-//! Who the caller is.
+//! Policies: which caller they choose.
 
 use super::*;
 use crate::auth_context::AuthContext;
@@ -22,7 +22,7 @@ fn login() -> PeerIdentity {
     stable("a", "l").with_subject(Subject::verified(SubjectKind::User, "l", Stability::Login))
 }
 
-/// Every status, and what a policy that needs the provider makes of it.
+/// Returns every status, and the error of a policy that requires the provider.
 fn failures() -> Vec<(ProviderStatus, PolicyError)> {
     use ProviderStatus::*;
     let provider = || Box::from("a");
@@ -110,7 +110,7 @@ fn primary_takes_the_subject_for_the_caller() {
         .with_claim("subject", "x")
         .with_peer_evidence_binding(all.binding_digest(["a"], None));
     assert_eq!(policy.decide(&all, ann()), Ok(expected.clone()));
-    // What a precondition has found of the request stays.
+    // The claims that a precondition has added are kept.
     let gated = anonymous().with_claim("gate", "open").with_claim("subject", "forged");
     assert_eq!(policy.decide(&all, gated), Ok(expected.with_claim("gate", "open")));
 
@@ -135,7 +135,7 @@ fn any_of_takes_the_application_or_the_first_subject() {
         let with_b = evidence([("a", of(status)), ("b", ProviderResult::available(stable("b", "y")))]);
         let without = evidence([("a", of(status)), ("b", ProviderResult::without(ProviderStatus::NoMatch))]);
         if matches!(error, PolicyError::Rejected { .. }) {
-            // It never becomes another factor.
+            // It never becomes an additional factor.
             for all in [&with_b, &without] {
                 assert_eq!(policy.decide(all, ann()), Err(error.clone()));
                 assert_eq!(policy.decide(all, anonymous()), Err(error.clone()));

@@ -1,4 +1,4 @@
-//! What an operator cannot set.
+//! Settings that are refused.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The vectors of the specification for headers and SPIFFE IDs. Those of PROXY v2 are for the driver that reads it.
+//! The specification's vectors for headers and SPIFFE IDs. The driver that parses PROXY v2 has the vectors for that.
 
 use super::headers::{domains, from, proxies};
 use super::*;

@@ -1,4 +1,4 @@
-//! Tailscale's daemon: what it is asked, what its answers mean, and peers that need no question.
+//! Tailscale's daemon: the questions to it, its answers, and peers for which it is not asked.
 
 use super::*;
 use crate::effect::{Answers, Completion, Effects, Failure, FailureReason, Question};
@@ -23,13 +23,13 @@ fn provider() -> Provider {
     providers::tailscale_local_api("tailnet:x").unwrap()
 }
 
-/// The question of a provider.
+/// Returns the question of a provider.
 fn question(query: &PeerQuery<'_>) -> (Box<str>, Question) {
     let ask = provider().resolve(query).expect_err("it asks");
     (ask.key, ask.question)
 }
 
-/// What a provider finds when the daemon completes the question so.
+/// Returns a provider's result when the daemon completes the question with this.
 fn completed(query: &PeerQuery<'_>, completion: Completion) -> ProviderResult {
     let ask = provider().resolve(query).expect_err("it asks");
     let mut effects = Effects::default();
@@ -107,7 +107,7 @@ fn a_user_or_a_tagged_node() {
     let identity = json(&tagged).identities()[0].clone();
     assert_eq!(identity.principal().as_deref(), Some("peer/tailscale/tailnet%3Ax/node%3An1"));
     assert_eq!(identity.subject.as_ref().unwrap().kind, SubjectKind::TaggedNode);
-    assert!(!identity.attributes.members().contains_key("user_id"), "the profile beside it is no caller");
+    assert!(!identity.attributes.members().contains_key("user_id"), "the profile does not name the caller");
 
     let minimal = json("{\"Node\":{\"Tags\":null},\"UserProfile\":{\"ID\":1},\"CapMap\":null}");
     assert_eq!(minimal.status(), ProviderStatus::Available);

@@ -1,4 +1,4 @@
-//! Tests of the payloads: round trips, tolerant decoding, damage.
+//! Payloads: round trips, tolerant decoding, damage.
 
 use super::*;
 use arrow_array::DictionaryArray;
@@ -255,7 +255,7 @@ fn a_payload_is_one_row() {
 #[test]
 fn no_truncation_and_no_changed_byte_panics() {
     let bytes = description().encode().unwrap();
-    let end = bytes.len() - 8; // where the end-of-stream marker begins, which nobody waits for
+    let end = bytes.len() - 8; // where the end-of-stream marker begins, which is not required
     assert!((0..end).all(|length| ServiceDescription::decode(&bytes[..length]).is_err()));
     for position in 0..bytes.len() {
         for flip in [0x01, 0x02, 0x04, 0x10, 0x80, 0xff] {

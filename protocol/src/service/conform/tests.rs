@@ -1,4 +1,4 @@
-//! Tests which columns are matched, and which batches are refused.
+//! Conversion of columns, and what is refused.
 
 use super::*;
 use crate::memory::Budget;
@@ -15,7 +15,7 @@ fn schema(fields: &[(&str, DataType)]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// One row of `int32`, in columns of these names.
+/// Returns one row of `int32`, in columns with these names.
 fn numbers(columns: &[(&str, i32)]) -> RecordBatch {
     let fields: Vec<_> = columns.iter().map(|(name, _)| (*name, DataType::Int32)).collect();
     let values = columns.iter().map(|(_, value)| Arc::new(Int32Array::from(vec![*value])) as ArrayRef);
@@ -133,7 +133,7 @@ fn a_batch_of_the_declared_schema_is_not_touched() {
         let conformed = conform_input(batch.clone(), &declared, &Account::default()).unwrap();
         assert!(conformed.columns().iter().zip(batch.columns()).all(|(a, b)| Arc::ptr_eq(a, b)));
     });
-    // The clone allocates the list of columns.
+    // The clone allocates only the list of columns.
     assert!(taken.count_total <= 1, "{taken:?}");
 }
 
@@ -161,7 +161,7 @@ fn a_cast_is_reserved_until_its_columns_are_dropped() {
     assert!(account.held() >= 8 * rows, "{account:?}");
     let column = conformed.column(0).slice(0, 1);
     drop(conformed);
-    assert!(account.held() >= 8 * rows, "a slice holds all of it");
+    assert!(account.held() >= 8 * rows, "a slice keeps the whole batch");
     assert_eq!(column.as_primitive::<Int64Type>().value(0), 1);
     drop(column);
     assert_eq!(account.held(), 0);

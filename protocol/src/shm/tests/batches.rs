@@ -50,10 +50,10 @@ fn only_batches_of_the_least_size_are_stored() {
     let (client, ..) = pair(&Memory::new(1 << 20), 4000);
     assert!(store(&client, &numbers(300)).is_none());
     assert!(store(&client, &numbers(600)).is_some());
-    // The array has more memory than the slice uses.
+    // The array owns more memory than the slice uses.
     assert!(store(&client, &numbers(600).slice(0, 300)).is_none());
     let (client, ..) = pair(&Memory::new(1 << 20), 0);
-    assert!(store(&client, &numbers(0)).is_none(), "a pointer has no rows either");
+    assert!(store(&client, &numbers(0)).is_none(), "a pointer has no rows");
     assert!(store(&client, &numbers(1)).is_some());
 }
 
@@ -64,7 +64,7 @@ fn what_finds_no_room_is_counted_and_not_stored() {
     assert!(store(&client, &numbers(2000)).is_none());
     assert_eq!(counters.counts().no_room, 1);
     server.read(pointer, numbers(0).schema_ref()).unwrap();
-    assert!(store(&server, &numbers(2000)).is_some(), "what was read is freed first");
+    assert!(store(&server, &numbers(2000)).is_some(), "regions that were read are freed first");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn what_is_lent_stays_in_use_until_it_is_dropped() {
     assert_eq!(server.header().unwrap().regions(), []);
 }
 
-/// The peer may use it in place and hold it for any time.
+/// The peer may read it in place and keep it for any time.
 #[test]
 fn the_owner_frees_nothing_that_it_has_sent() {
     let (client, server, _) = pair(&Memory::lending(1 << 20), 1);
@@ -118,7 +118,7 @@ fn the_owner_rests_after_a_failure_until_its_peer_has_freed_what_it_was_sent() {
     let lost = send(&client, &numbers(100));
     client.call_failed();
     assert!(!client.begin_call().unwrap());
-    // Another failure in between makes no difference.
+    // A second failure in between changes nothing.
     client.call_failed();
     assert!(!client.begin_call().unwrap());
     server.discard(pointer);
@@ -137,7 +137,7 @@ fn what_is_freed_is_the_region_that_was_pointed_to() {
     server.discard(Pointer { len: pointer.len + 1, ..pointer });
     server.discard(Pointer { offset: pointer.offset + 1, ..pointer });
     server.settle().unwrap();
-    assert!(client.header().unwrap().is_in_use(pointer.region()), "those are others");
+    assert!(client.header().unwrap().is_in_use(pointer.region()), "those are other regions");
     server.discard(Pointer { len: pointer.len - 1, ..pointer });
     server.settle().unwrap();
     assert_eq!(client.header().unwrap().regions(), []);
@@ -177,7 +177,7 @@ fn what_is_read_is_reserved_in_the_account_and_its_memory_is_used_again() {
     assert_eq!(batch.column(0).to_data().buffers()[0].as_ptr(), address);
     server.settle().unwrap();
 
-    // There is no room for it in addition to the batch that is kept there.
+    // There is no room for it beside the batch that is kept.
     let pointer = send(&client, &numbers(210_000));
     let other = server.read(pointer, numbers(0).schema_ref()).unwrap_err();
     assert_eq!(
@@ -185,7 +185,7 @@ fn what_is_read_is_reserved_in_the_account_and_its_memory_is_used_again() {
         RpcError::from(account.reserve(9 << 20).unwrap_err()).error_type()
     );
     server.settle().unwrap();
-    assert_eq!(client.header().unwrap().regions().len(), 0, "its region is freed all the same");
+    assert_eq!(client.header().unwrap().regions().len(), 0, "its region is freed anyway");
 }
 
 #[test]

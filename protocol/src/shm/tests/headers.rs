@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// A segment with this many bytes of data.
+/// Returns a segment with this many bytes of data.
 fn memory(data: usize) -> Arc<dyn SharedMemory> {
     lend(&Memory::new(HEADER_BYTES as usize + data))
 }
@@ -42,7 +42,7 @@ fn gaps_are_filled_first_fit_and_in_order() {
 fn regions_of_others_need_not_be_aligned() {
     let memory = memory(1024);
     let mut header = Header::initialise(&*memory).unwrap();
-    // The reference allocates exactly the requested size.
+    // The reference allocates exactly what was requested.
     memory.write_at(24, &(HEADER_BYTES.to_le_bytes())).unwrap();
     memory.write_at(32, &(101_u64.to_le_bytes())).unwrap();
     memory.write_at(16, &1_u32.to_le_bytes()).unwrap();
@@ -69,7 +69,7 @@ fn a_full_header_has_no_room_whatever_the_segment_has() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Both sides allocate and free, each based on what it reads.
+    /// Both sides allocate and free, based on what they read from the header.
     #[test]
     fn regions_never_overlap(steps in proptest::collection::vec((any::<bool>(), 1..3000_u64, any::<usize>()), 1..100)) {
         let memory = memory(16_384);

@@ -1,4 +1,4 @@
-//! Tests of segments that a peer has damaged, or damages while they are in use.
+//! Segments that a peer has damaged, or damages during an access.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn read_header(change: impl FnOnce(&Memory)) -> HeaderError {
     Header::read(&*lend(&memory)).unwrap_err()
 }
 
-/// Sets a number of a region's entry.
+/// Sets a field of a region's entry.
 fn entry(memory: &Memory, index: u64, field: u64, value: u64) {
     memory.change(24 + index * 16 + field * 8, &value.to_le_bytes());
 }
@@ -25,7 +25,7 @@ fn every_lie_in_a_header_is_found() {
     assert_eq!(lying, HeaderError::DataSize { expected: (1 << 20) - HEADER_BYTES, got: u64::MAX });
     assert_eq!(read_header(|m| m.change(16, &4095_u32.to_le_bytes())), HeaderError::Count(4095));
     assert_eq!(read_header(|m| m.change(16, &[0xff; 4])), HeaderError::Count(u32::MAX));
-    // Within the header, past the end, past any end, overlapping the previous one, out of order.
+    // Within the header, past the end, overflowing, overlapping the previous one, out of order.
     for (index, field, value) in [
         (0, 0, 64),
         (2, 1, 1 << 20),
@@ -73,7 +73,7 @@ fn pointers_out_of_bounds_are_refused_before_anything_is_read() {
         let error = server.read(Pointer { offset: HEADER_BYTES, len }, &schema).unwrap_err();
         assert!(!matches!(error, SegmentError::OutOfBounds { .. }), "{error:?}");
     }
-    // The connection continues.
+    // The connection remains usable.
     assert_eq!(server.read(send(&client, &numbers(70)), &schema).unwrap(), numbers(70));
 }
 
@@ -97,7 +97,7 @@ fn a_batch_must_have_the_schema_of_its_pointer() {
     let other = &kinds()[1];
     assert_eq!(server.read(pointer, other.schema_ref()), Err(SegmentError::Schema));
     let pointer = send(&client, &numbers(100));
-    // Read as if it had a dictionary, whose schema message is not in the segment.
+    // Read with a schema that has a dictionary, whose schema message is not in the segment.
     let error = server.read(pointer, kinds()[2].schema_ref()).unwrap_err();
     assert!(matches!(error, SegmentError::Read(_)), "{error:?}");
 }
@@ -128,7 +128,7 @@ fn every_byte_of_a_stored_batch_may_be_anything() {
                     column.to_data().validate_full().unwrap();
                 }
             }
-            // Its byte, and its region.
+            // Restores its byte and its region.
             memory.change(pointer.offset, &original[pointer.offset as usize..][..pointer.len as usize]);
             memory.change(0, &original[..64]);
         }

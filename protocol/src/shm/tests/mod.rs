@@ -1,4 +1,4 @@
-//! Tests of segments and pointers, in memory that the tests own.
+//! Segments and pointers, in memory that the tests own.
 
 mod batches;
 mod headers;
@@ -14,7 +14,7 @@ use arrow_schema::Field;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 
-/// Memory that a test changes as a peer would.
+/// Memory that a peer may change, simulated by a test.
 #[derive(Debug)]
 struct Memory(Mutex<Vec<u8>>, bool);
 
@@ -23,7 +23,7 @@ impl Memory {
         Arc::new(Self(Mutex::new(vec![0; len]), false))
     }
 
-    /// Memory that lends its bytes.
+    /// Returns memory that lends its bytes.
     fn lending(len: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(vec![0; len]), true))
     }
@@ -37,7 +37,7 @@ impl Memory {
     }
 }
 
-/// Has the test's own length, whatever was truncated.
+/// Has the length given by the test, even after truncation.
 struct Lent(Arc<Memory>, u64);
 
 impl SharedMemory for Lent {
@@ -71,7 +71,7 @@ fn lend(memory: &Arc<Memory>) -> Arc<dyn SharedMemory> {
     Arc::new(Lent(memory.clone(), len))
 }
 
-/// Client and server of one segment, which share counters.
+/// Returns the client and server of one segment, which share counters.
 fn pair(memory: &Arc<Memory>, min_batch_bytes: u64) -> (Segment, Segment, Counters) {
     let (counters, options) = (Counters::default(), ShmOptions::default().min_batch_bytes(min_batch_bytes));
     let client = Segment::create("vgi-test", lend(memory), options, &counters).unwrap();
@@ -84,7 +84,7 @@ fn numbers(rows: i64) -> RecordBatch {
     RecordBatch::try_from_iter([("n", column)]).unwrap()
 }
 
-/// Batches of kinds that are stored in different ways: flat, nested, with a dictionary at the top level, and with one inside.
+/// Returns batches that are stored in different ways: flat, nested, with a top-level dictionary, and with a nested one.
 fn kinds() -> Vec<RecordBatch> {
     let texts: DictionaryArray<Int32Type> = (0..500).map(|n| Some(["a", "b", "c"][n % 3])).collect();
     let texts: ArrayRef = Arc::new(texts);

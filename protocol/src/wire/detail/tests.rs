@@ -1,4 +1,4 @@
-//! Details: the JSON form of each type, the cap and the rules, tolerance. MULTI_PROTOCOL_HOSTING 3, V5 to V7.
+//! Details: the JSON form of each type, the cap and the rules, tolerant decoding. MULTI_PROTOCOL_HOSTING 3, V5 to V7.
 
 use super::*;
 use serde_json::json;
@@ -117,7 +117,7 @@ fn v6_rule_violations_drop_the_array() {
     }
 }
 
-/// V7: damaged elements are kept and have no typed form.
+/// V7: damaged elements are kept but have no typed form.
 #[test]
 fn v7_unknown_and_malformed_elements_are_kept_as_they_came() {
     let elements = json!([

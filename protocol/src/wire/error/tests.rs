@@ -1,4 +1,4 @@
-//! Errors converted to metadata and back: the vectors V1 to V4, V7 and V9 of MULTI_PROTOCOL_HOSTING 3, tracebacks, tolerance.
+//! Encoding and decoding of errors: the vectors V1 to V4, V7 and V9 of MULTI_PROTOCOL_HOSTING 3, tracebacks, tolerance.
 
 use super::*;
 use crate::ipc::Metadata;
@@ -24,7 +24,7 @@ fn retry(seconds: f64) -> RetryInfo {
     RetryInfo { retry_delay_seconds: seconds }
 }
 
-/// The fixture's `fail(code, kind, retry_delay_seconds)`.
+/// Returns the error of the fixture's `fail(code, kind, retry_delay_seconds)`.
 fn fail(code: &str, kind: &str, delay: f64) -> RpcError {
     let mut error = RpcError::status(Code::parse(code), "asked to fail")
         .with_kind(kind)
@@ -35,7 +35,7 @@ fn fail(code: &str, kind: &str, delay: f64) -> RpcError {
     error.with_detail(Detail::Other(probe()))
 }
 
-/// The fixture's `fail_oversized()`.
+/// Returns the error of the fixture's `fail_oversized()`.
 fn fail_oversized() -> RpcError {
     RpcError::status(Code::ResourceExhausted, "too much detail")
         .with_kind("details_oversized")
@@ -304,7 +304,7 @@ fn rust_errors_bring_their_causes() {
     assert_eq!(size_of::<RpcError>(), size_of::<usize>());
 }
 
-/// Returns text that becomes six times as long in JSON.
+/// Returns a text that is six times as long in JSON.
 fn hostile(bytes: usize) -> String {
     "\u{1}".repeat(bytes)
 }
@@ -316,7 +316,7 @@ fn total(error: &RpcError) -> usize {
     texts.map(str::len).iter().sum::<usize>() + causes + details.len()
 }
 
-/// Returns an error in which every text that may come from a peer is too long.
+/// Returns an error in which every part that may come from a peer is too long.
 fn oversized() -> RpcError {
     let padding = error_info("padding", &hostile(1 << 20));
     (0..1000)
@@ -337,7 +337,7 @@ fn an_error_holds_64_kib_and_marks_what_was_cut() {
     assert_eq!(error.message(), hostile(32 << 10) + "…");
     assert!(error.error_type().ends_with('…') && error.kind().unwrap().ends_with('…'));
     assert!(error.causes().last().unwrap().ends_with('…') && error.causes().len() < 100);
-    assert_eq!(error.details(), [], "never a part of them");
+    assert_eq!(error.details(), [], "all or none of them");
     let size = |error: &RpcError| sent(error).iter().map(|(_, value)| value.len()).sum::<usize>();
     assert!(size(&error) < 512 << 10, "{}", size(&error));
     // A text that is one character too long is kept up to that character.
@@ -352,8 +352,8 @@ fn details_are_held_beside_a_long_message_and_traceback() {
     let error = error.with_detail(retry(1.0)).with_detail(error_info("k", &"x".repeat(4000)));
     assert_eq!((error.details().len(), error.retry_delay()), (2, Some(Duration::from_secs(1))));
     assert!(total(&error) <= 64 << 10);
-    assert_eq!(fail_oversized().details().len(), 2, "they are held, and not sent");
-    // Details beyond the limit remove all details, however close they are to it.
+    assert_eq!(fail_oversized().details().len(), 2, "they are kept, but not sent");
+    // However close details come to the limit, details beyond it cause all to be omitted.
     for bytes in 15_900..16_384 {
         let first = Detail::Other(json!({"@type": "x.Y", "note": "x".repeat(bytes)}));
         let error =
@@ -386,7 +386,7 @@ fn a_received_error_is_bounded_as_one_that_is_made() {
     assert!(damaged.message().len() <= (32 << 10) + 3 && damaged.message().ends_with("\u{fffd}…"));
 }
 
-/// A traceback that the reference cut is not cut again.
+/// A traceback that the reference has truncated is not truncated again.
 #[test]
 fn a_received_traceback_that_was_cut_stays_as_it_came() {
     let cut = "x".repeat(16_000) + "\n… <traceback truncated>";

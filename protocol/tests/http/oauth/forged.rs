@@ -1,4 +1,4 @@
-//! States that another server with the same keys has sealed, under other settings.
+//! States sealed by another server with the same keys under different settings.
 
 use super::*;
 use vgi_rpc_protocol::http::pkce::LoginState;
@@ -41,7 +41,7 @@ fn where_a_browser_is_sent_is_checked_again_when_it_comes_back() {
 #[test]
 fn a_long_target_does_not_keep_a_person_out() {
     let (server, provider) = serving(login());
-    // Compressed it would not fit in a cookie either.
+    // Even compressed it would not fit in a cookie.
     let long: String =
         (0..1500_u32).map(|number| format!("{:08x}", number.wrapping_mul(2_654_435_761))).collect();
     let away = sent_away(&server, &provider, &format!("/vgi/describe?{long}"));

@@ -1,11 +1,11 @@
-//! How many codes are exchanged at a time.
+//! The limit of concurrent code exchanges.
 
 use super::*;
 use std::task::Waker;
 use vgi_rpc_protocol::effect::{EffectEvent, EffectId};
 use vgi_rpc_protocol::http::{Body, RequestOrigin, RequestStep, Transaction};
 
-/// Runs a request until its form is out at the authorization server, or to its answer.
+/// Runs a request until its form is sent to the authorization server, or to its response.
 fn exchanging(server: &Server, request: Request<Bytes>) -> Result<(Transaction, EffectId), Box<Answered>> {
     let (head, body) = request.into_parts();
     let origin = RequestOrigin { now: server.now, ..RequestOrigin::default() };
@@ -43,10 +43,10 @@ fn a_flood_of_codes_is_not_passed_on() {
             let busy = begin().unwrap_err();
             assert_eq!((busy.status, busy.header("retry-after")), (503, Some("1")));
             assert_eq!(busy.header("cache-control"), Some("no-store"));
-            // The cookie of the login stays, so that the page can be loaded again.
+            // The cookie of the login stays, so the page can be reloaded.
             assert!(cookies(&busy).is_empty());
         }
-        // One slot is free when a browser has gone, and another when the authorization server has answered.
+        // A slot becomes free when a browser disconnects, and when the authorization server answers.
         drop(out.pop());
         out.push(begin().unwrap());
         assert!(begin().is_err());
@@ -56,6 +56,6 @@ fn a_flood_of_codes_is_not_passed_on() {
         out.push(begin().unwrap());
         assert!(begin().is_err());
     }
-    // Neither kind takes the place of the other, and nothing was left behind.
+    // The two kinds have separate slots, and all are free again.
     assert_eq!(server.send(away.back(&[])).status, 302);
 }

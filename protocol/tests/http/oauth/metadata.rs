@@ -1,8 +1,8 @@
-//! What the authorization server says of itself, and what of it is not believed.
+//! The authorization server's metadata, and which parts of it are rejected.
 
 use super::*;
 
-/// What a browser is answered where the authorization server says this of itself.
+/// Returns the status of a browser's response if the authorization server has this metadata.
 fn status_with(issuer: &str, document: impl Into<Bytes>) -> u16 {
     let document = document.into();
     let resource = ProtectedResource::new("https://reports.example", [issuer]).unwrap();

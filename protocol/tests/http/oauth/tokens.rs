@@ -1,13 +1,13 @@
-//! What a login does with the tokens that it is given.
+//! How a login uses the tokens that it receives.
 
 use super::*;
 use vgi_rpc_protocol::effect::Question;
 use vgi_rpc_protocol::http::auth::{AuthError, AuthRequest, Reason, bearer};
 
-/// What an authenticator of these tests asks.
+/// The question of an authenticator in these tests.
 struct MayEnter;
 
-/// A token with these claims.
+/// Returns a token with these claims.
 fn token_with(claims: &Value) -> String {
     format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
@@ -35,7 +35,7 @@ fn set_up(
 /// Accepts all tokens that have claims.
 fn with_claims() -> impl vgi_rpc_protocol::http::auth::Authenticator {
     bearer(|token: &str, request: &AuthRequest<'_>| {
-        // It sees a bearer token, however that came.
+        // It sees a bearer token, however that was sent.
         let headers = format!("{:?}", request.parts.headers);
         assert!(!headers.contains("cookie") && !headers.contains(token), "{headers}");
         match token.starts_with("e30.") {

@@ -1,5 +1,4 @@
-//! What the driver of a simulated server does beside moving bytes: it completes effects, and ends servers whose peers are
-//! gone.
+//! Further tasks of a simulated server's driver: it completes effects, and ends servers whose peers have disconnected.
 
 use super::{Happening, World};
 use crate::caller::Violation;
@@ -8,7 +7,7 @@ use crate::link::{Fault, Mutation};
 use crate::listener;
 
 impl World {
-    /// A driver that learns that its peer is gone may end the call under way, or throw the server away as it is.
+    /// A driver that learns that its peer is gone may end the current call, or drop the server as it is.
     pub(super) fn end_early(&mut self, index: usize) -> Result<(), Violation> {
         let line = &mut self.lines[index];
         let is_gone = line.server_eof && (line.fault != Fault::None || line.abandoned);
@@ -51,7 +50,7 @@ impl World {
         Ok(())
     }
 
-    /// Each call that has ended has one record, and no other has.
+    /// Checks that each ended call has one record, and that there are no others.
     pub(super) fn check_records(&self) -> Result<(), Violation> {
         let (ended, records) = (listener::tally().ended, self.records);
         if ended == records + self.unrecorded {
@@ -77,7 +76,7 @@ impl World {
         Ok(())
     }
 
-    /// Has the driver do what it must not.
+    /// Injects the driver's fault.
     fn mutate_effect(&mut self, index: usize) -> Result<(), Violation> {
         let line = &mut self.lines[index];
         match self.mutation {

@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use proptest::prelude::*;
 use std::sync::Arc;
 
-/// Casts a column, and checks its peak memory against the bound. Returns the bound.
+/// Casts a column and checks its peak memory against the bound. Returns the bound.
 #[track_caller]
 fn measured(column: &ArrayRef, target: &DataType) -> (u64, bool) {
     let bound = cast_bytes(column, target);
@@ -70,7 +70,7 @@ fn children_and_dictionaries_are_counted() {
     let values: ArrayRef = Arc::new(StringArray::from(vec![long.as_str()]));
     let keys = Int8Array::from(vec![0; rows]);
     let dictionary: ArrayRef = Arc::new(DictionaryArray::new(keys, values));
-    // A million bytes of values would become a hundred million. The bound says so without writing them.
+    // A million bytes of values would become a hundred million: the bound shows this without a cast.
     assert!(measured(&dictionary.slice(0, 100), &DataType::Utf8).0 >= 100_000);
     let taken = allocation_counter::measure(|| {
         assert!(cast_bytes(&dictionary, &DataType::Utf8) >= 1000 * rows as u64);
@@ -111,7 +111,7 @@ fn what_is_not_cast_takes_nothing() {
     }
 }
 
-/// Types that columns are cast to, one of each width and layout.
+/// Returns target types of casts, one of each width and layout.
 fn targets() -> Vec<DataType> {
     let texts = [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View];
     let bytes = [DataType::Binary, DataType::BinaryView, DataType::FixedSizeBinary(2)];
@@ -148,7 +148,7 @@ fn nulls(rows: usize, seed: u64) -> Option<NullBuffer> {
     (!seed.is_multiple_of(4)).then(|| NullBuffer::new(bits))
 }
 
-/// A column of this many rows: small numbers and their texts, so that most casts go through.
+/// Returns a column of this many rows: small numbers and their texts, so that most casts succeed.
 fn column(kind: usize, rows: usize, seed: u64) -> ArrayRef {
     let number = |row: usize| ((row as u64).wrapping_mul(seed | 1) % 100) as i64;
     let numbers = || (0..rows).map(number);
@@ -194,7 +194,7 @@ fn column(kind: usize, rows: usize, seed: u64) -> ArrayRef {
 }
 const KINDS: usize = 18;
 
-/// The column in a list of three each, in a fixed-size list, or in a struct.
+/// Returns the column in lists of three values, in a fixed-size list, or in a struct.
 fn nested(column: ArrayRef, shape: usize, seed: u64) -> ArrayRef {
     let field = Arc::new(Field::new_list_field(column.data_type().clone(), true));
     let lists = column.len() / 3;
