@@ -1,4 +1,4 @@
-//! A connection that the serve loop and the handler which runs share: the handler's logs are written while it runs.
+//! A connection that the serve loop and the running handler share: the handler's logs are written while it runs.
 
 use crate::ServeError;
 use crate::clock::Clock;
@@ -11,19 +11,19 @@ use vgi_rpc_protocol::{ConnectionError, Next};
 use vgi_rpc_shm::ShmServer;
 use vgi_rpc_transfer::send;
 
-/// Takes the record of a call that has ended.
+/// Receives the record of a call that has ended.
 pub(crate) type OnRecord = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 
 /// Locked by the serve loop except while a handler runs.
 pub(crate) struct Shared<W>(Mutex<Conversation<W>>);
 
-/// The machine, and where its output goes.
+/// The state machine, and the writer of its output.
 pub(crate) struct Conversation<W> {
     pub(crate) responder: Responder,
     writer: W,
     on_record: Option<OnRecord>,
     clock: Clock,
-    /// What attaches the client's segment.
+    /// Attaches the client's segment.
     shared_memory: Option<ShmServer>,
     /// A log could not be written.
     failed: Option<ServeError>,
@@ -41,7 +41,7 @@ impl<W: Write> Shared<W> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Conversation<W>> {
-        // A writer that panicked has broken the connection, which the next write shows.
+        // If a writer panicked, the connection is broken, which the next write reports.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -49,7 +49,7 @@ impl<W: Write> Shared<W> {
 impl<W: Write + Send> LogSink for Shared<W> {
     fn log(&self, message: LogMessage) -> Result<(), LogMessage> {
         let mut connection = self.lock();
-        // Once writing has failed, no log reaches the client any more.
+        // After writing has failed, no log reaches the client.
         if connection.failed.is_none() {
             connection.responder.log(&message);
             connection.failed = connection.flush().err();
@@ -59,7 +59,7 @@ impl<W: Write + Send> LogSink for Shared<W> {
 }
 
 impl<W: Write> Conversation<W> {
-    /// What comes next. Effects are started on the way.
+    /// Returns the next step. Starts effects first.
     pub(crate) fn poll(&mut self, inbox: &mut Inbox) -> Result<Next<Work>, ConnectionError> {
         self.tell_time();
         loop {
@@ -87,7 +87,7 @@ impl<W: Write> Conversation<W> {
         self.failed.take().map_or(Ok(()), Err)
     }
 
-    /// Takes in what has come for the effects that are out. False if nothing has.
+    /// Processes the arrived data and results of pending effects. Returns false if there were none.
     pub(crate) fn take_arrivals(&mut self, inbox: &mut Inbox) -> bool {
         let mut came = false;
         while let Some(arrival) = inbox.poll() {
@@ -100,7 +100,7 @@ impl<W: Write> Conversation<W> {
         came
     }
 
-    /// Writes all output, after the records of the calls that it answers were handed out.
+    /// Writes all output, after passing on the records of its calls.
     pub(crate) fn flush(&mut self) -> Result<(), ServeError> {
         self.hand_out_records();
         let Some(outbox) = self.responder.poll_transmit() else { return Ok(()) };
@@ -108,7 +108,7 @@ impl<W: Write> Conversation<W> {
         Ok(self.writer.flush()?)
     }
 
-    /// The connection is over: ends the call that is under way.
+    /// Ends the current call because the connection has ended.
     pub(crate) fn hang_up(&mut self) {
         self.tell_time();
         self.responder.hang_up();

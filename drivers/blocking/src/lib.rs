@@ -1,7 +1,7 @@
-//! A blocking serve loop over any reader and writer: one connection, with its handlers on the calling thread.
+//! A blocking serve loop over any reader and writer: serves one connection, with its handlers on the calling thread.
 //!
-//! It knows no descriptors, signals or files, starts no thread, and compiles for every target that has `std`.
-//! `vgi-rpc-stdio` adds this process's stdin and stdout to it.
+//! It uses no descriptors, signals or files, starts no threads, and compiles for every target that has `std`. `vgi-rpc-stdio`
+//! adds this process's stdin and stdout to it.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -19,19 +19,19 @@
 //!
 //! # Targets without clock and threads
 //!
-//! On `wasm32-unknown-unknown` the standard library has neither.
+//! The standard library of `wasm32-unknown-unknown` has neither.
 //!
-//! - *Time.* The server reads a clock only if records or hooks want the times of calls. The default clock is the system's
-//!   monotonic one; on this target there is none, and all times are zero unless [`BlockingServer::clock`] sets another one.
+//! - *Time.* The server reads a clock only if records or hooks need the times of calls. The default is the system's
+//!   monotonic clock; this target has none, so all times are zero unless [`BlockingServer::clock`] sets another clock.
 //! - *Effects.* A [`Performer`](vgi_rpc_effects::Performer) needs threads: on this target all effects fail with
 //!   [`Unavailable`](vgi_rpc_protocol::effect::FailureReason::Unavailable). A server without one starts no thread on any
 //!   target.
 //! - *Panics.* The target aborts on panic unless the program is built otherwise, so a panic in a handler ends the program
 //!   and not only its call.
-//! - *Building.* The core needs zstd, which is in C: the build takes a C compiler for the target, such as clang.
+//! - *Building.* The core needs zstd, which is written in C: the build requires a C compiler for the target, such as clang.
 
-// The files: `serve` is the options and the loop, `conversation` the connection that the loop and a running handler share,
-// `clock` the time, `error` why serving ends.
+// The files: `serve` has the options and the loop, `conversation` the connection that the loop and a running handler share,
+// `clock` the time, `error` the errors of serving.
 mod clock;
 mod conversation;
 mod error;

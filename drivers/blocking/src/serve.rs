@@ -1,4 +1,4 @@
-//! The serve loop: one connection over a reader and a writer, handlers invoked in between.
+//! The serve loop: serves one connection over a reader and a writer, and runs its handlers.
 
 use crate::clock::{Clock, system_clock};
 use crate::conversation::{OnRecord, Shared};
@@ -15,10 +15,10 @@ use vgi_rpc_protocol::{IdSource, Limits, Next};
 use vgi_rpc_shm::ShmServer;
 use vgi_rpc_transfer::{is_gone, retry};
 
-/// Serves on any pair of reader and writer, with default limits.
+/// Serves a service over any reader and writer, with default limits.
 ///
 /// # Errors
-/// As for [`BlockingServer::serve`].
+/// See [`BlockingServer::serve`].
 pub fn serve(
     service: Arc<Service>,
     reader: impl Read,
@@ -27,23 +27,23 @@ pub fn serve(
     BlockingServer::new(service).serve(reader, writer)
 }
 
-/// How a service is served over a reader and a writer.
+/// Serves a service over a reader and a writer.
 #[derive(Clone)]
 pub struct BlockingServer {
     service: Arc<Service>,
     limits: Limits,
     budget: Option<Budget>,
     on_record: Option<OnRecord>,
-    /// The system's if none is set.
+    /// The system's clock if not set.
     clock: Option<Clock>,
-    /// Of each connection another one if none is set.
+    /// A different seed for each connection if not set.
     seed: Option<u64>,
     performer: Performer,
     shared_memory: Option<ShmServer>,
 }
 
 impl BlockingServer {
-    /// Serves with default limits.
+    /// Creates a server with default limits.
     pub fn new(service: Arc<Service>) -> Self {
         Self {
             service,
@@ -57,7 +57,7 @@ impl BlockingServer {
         }
     }
 
-    /// Sets the bounds of what a connection accepts and holds.
+    /// Sets the limits of what a connection accepts and buffers.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -69,7 +69,7 @@ impl BlockingServer {
         self
     }
 
-    /// Has `on_record` called with the record of every call, before the answer is sent. Default: no records are made.
+    /// Calls `on_record` with the record of every call, before the answer is sent. Default: no records are created.
     ///
     /// It is called on the thread that serves, and the call waits for it.
     pub fn on_record(mut self, on_record: impl Fn(&CallRecord) + Send + Sync + 'static) -> Self {
@@ -77,44 +77,42 @@ impl BlockingServer {
         self
     }
 
-    /// Sets the clock that records and hooks have their times from: it returns the time since any moment that does not
-    /// change. It is not read when there are neither. Default: the system's monotonic clock, and on wasm32-unknown-unknown,
-    /// which has none, one that stands still.
+    /// Sets the clock for the times in records and hooks: it returns the time since any fixed moment. It is not read if there are
+    /// neither. Default: the system's monotonic clock; on wasm32-unknown-unknown, which has none, a clock that stands still.
     pub fn clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Sets the seed of the ids of requests that come without one, as a recorder does, so that its replay makes the same. Each
-    /// connection needs another one. Default: one that is different for each connection.
+    /// Sets the seed for the ids of requests that have none, as a recorder does, so that its replay generates the same ids. Each
+    /// connection needs a different seed. Default: a different one for each connection.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Sets what performs the effects of calls, such as the questions of
-    /// [admission](vgi_rpc_protocol::service::ServiceBuilder::admit). Default: nothing does, and an effect fails.
+    /// Sets the performer of calls' effects, such as the questions of
+    /// [admission](vgi_rpc_protocol::service::ServiceBuilder::admit). Default: none, so every effect fails.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.performer = performer;
         self
     }
 
-    /// Lets the client share memory, so that large batches do not pass through the reader and the writer. For clients on the same
-    /// machine only. Default: it cannot. WIRE_PROTOCOL 11.
+    /// Lets the client share memory, so that large batches do not pass through the reader and the writer. Only for clients on the
+    /// same machine. Default: no shared memory. WIRE_PROTOCOL 11.
     pub fn shared_memory(mut self, shared_memory: impl Into<Option<ShmServer>>) -> Self {
         self.shared_memory = shared_memory.into();
         self
     }
 
-    /// Serves one connection until the peer closes its side. Handlers run on the calling thread. What a unary handler logs
-    /// is written at once.
+    /// Serves one connection until the peer closes its side. Handlers run on the calling thread. The logs of a unary handler are
+    /// written immediately.
     ///
-    /// Reader and writer must block. The reader should be unbuffered: large bodies are read straight into the memory
-    /// that arrays will share.
+    /// Reader and writer must block. The reader should be unbuffered: large bodies are read directly into the memory that arrays
+    /// will share.
     ///
     /// # Errors
-    /// When reading or writing fails, or the peer breaks the protocol. A peer that goes away is no error,
-    /// wherever it does.
+    /// If reading or writing fails, or the peer violates the protocol. A peer that disconnects at any point is not an error.
     pub fn serve(
         &self,
         mut reader: impl Read,
@@ -151,7 +149,7 @@ impl BlockingServer {
             self.shared_memory.clone(),
         ));
         let served = converse(&connection, reader, inbox, &sleeper);
-        // A call that is under way has no other end.
+        // Nothing else ends the current call.
         connection.lock().hang_up();
         served
     }
@@ -168,7 +166,7 @@ impl fmt::Debug for BlockingServer {
     }
 }
 
-/// Serves until the peer has closed its side, or nothing more can be read or written.
+/// Serves until the peer has closed its side, or reading or writing is no longer possible.
 fn converse<W: Write + Send + 'static>(
     shared: &Arc<Shared<W>>,
     reader: &mut impl Read,
@@ -180,7 +178,7 @@ fn converse<W: Write + Send + 'static>(
     loop {
         match connection.poll(&mut inbox) {
             Ok(Next::Event(work)) => {
-                // Its logs are written from within the handler.
+                // Its logs are written while the handler runs.
                 drop(connection);
                 let done = work.run_with_logs(shared.clone());
                 connection = shared.lock();

@@ -1,4 +1,4 @@
-//! A connection of bytes as what carries calls.
+//! The [`Channel`] over a byte stream.
 
 use crate::channel::Channel;
 use crate::error::{CallError, TransportError};
@@ -20,23 +20,23 @@ use vgi_rpc_protocol::{CommandError, Limits, Next};
 use vgi_rpc_shm::ShmClient;
 use vgi_rpc_transfer::{is_gone, retry, send};
 
-/// Most characters of a server's reason in an event.
+/// The maximum number of characters of a server's reason in an event.
 const MAX_REASON_CHARACTERS: usize = 256;
 
-/// What a tick without metadata takes on the wire.
+/// The size of a tick without metadata on the wire.
 const TICK_BYTES: usize = 72;
 
-/// A connection of bytes, in both directions.
+/// A byte stream in both directions.
 pub(crate) struct ByteChannel<T> {
     transport: T,
     connection: Connection,
-    /// What fetches batches that lie elsewhere.
+    /// Fetches external batches.
     external: Option<External>,
-    /// The memory that is to be shared, until the server was asked whether it can.
+    /// The memory to share, until the server was asked whether it supports that.
     shared_memory: Option<ShmClient>,
-    /// Some of the current call's request was handed to the transport.
+    /// Some of the current call's request was passed to the transport.
     sent: bool,
-    /// Why the server is gone, once that was seen.
+    /// Why the server is gone, once that is known.
     gone: Option<TransportError>,
     /// Why no further call can be made.
     failure: Option<String>,
@@ -71,19 +71,19 @@ impl<T: Transport> ByteChannel<T> {
         self.failure.clone().map_or(Ok(()), |reason| Err(CallError::Unusable { reason }))
     }
 
-    /// Makes an error the last one: where an answer is due still, the next call would take it for its own.
+    /// Makes an error final: if an answer is still due, the next call would take it for its own.
     fn fail(&mut self, error: CallError) -> CallError {
         self.failure = Some(error.to_string());
         error
     }
 
-    /// The failure of the transport, with which the channel is of no more use.
+    /// Returns the failure of the transport, and makes the channel unusable.
     fn failed(&mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> CallError {
         let error = TransportError::new(cause).sent(self.sent);
         self.fail(error.into())
     }
 
-    /// Fails if something came since the last call, which no call asked for.
+    /// Fails if bytes that no call requested have arrived since the last call.
     fn expect_quiet(&mut self) -> Result<(), CallError> {
         match self.transport.is_quiet() {
             Ok(true) => {}
@@ -110,8 +110,8 @@ impl<T: Transport> ByteChannel<T> {
 
 /// Shared memory.
 impl<T: Transport + Send> ByteChannel<T> {
-    /// Offers the server a segment, and shares it if the server has attached it. Otherwise batches are sent as they are, and an event
-    /// says why. WIRE_PROTOCOL 15, and `EXTENSION.md` of `vgi_rpc_protocol::shm`.
+    /// Offers the server a segment, and shares it if the server has attached it. Otherwise batches are sent normally, and an
+    /// event gives the reason. WIRE_PROTOCOL 15, and `EXTENSION.md` of `vgi_rpc_protocol::shm`.
     fn negotiate(&mut self, shared_memory: &ShmClient) -> Result<(), CallError> {
         let offered = match self.create_segment(shared_memory) {
             Ok(segment) => segment,
@@ -128,7 +128,8 @@ impl<T: Transport + Send> ByteChannel<T> {
         Ok(())
     }
 
-    /// Asks the server for the transport's options, and offers it this segment. Returns the metadata of the answer, empty if the call fails.
+    /// Queries the server's transport options, and offers it this segment. Returns the metadata of the answer, empty if the call
+    /// fails.
     fn offer(&mut self, offered: &AttachSegment) -> Result<Metadata, CallError> {
         let mut metadata: Metadata = [
             (keys::METHOD, keys::TRANSPORT_OPTIONS_METHOD),
@@ -149,7 +150,7 @@ impl<T: Transport + Send> ByteChannel<T> {
         loop {
             match self.next_event()? {
                 Event::Output(_, metadata) => answer = metadata,
-                // Such as a server that does not know the question.
+                // For example, a server that does not support the query.
                 Event::Failed(_) | Event::Log(_) | Event::Header(..) => {}
                 Event::Finished => break,
             }
@@ -159,7 +160,7 @@ impl<T: Transport + Send> ByteChannel<T> {
         Ok(answer)
     }
 
-    /// The segment that is to be shared after this answer, or why none is.
+    /// Returns the segment to share after this answer, or why none is shared.
     fn agreed(
         &mut self,
         answer: Metadata,
@@ -171,7 +172,7 @@ impl<T: Transport + Send> ByteChannel<T> {
         }
         match answer.get_str(keys::TRANSPORT_SHM_ATTACHED) {
             Some("true") => Ok(offered),
-            // The server knows nothing of offers, and attaches what requests name.
+            // The server does not know about offers, and attaches the segments that requests name.
             None if !offered.advertisement().is_by_descriptor() => Ok(offered),
             None => {
                 let created = shared_memory.create();
@@ -185,7 +186,7 @@ impl<T: Transport + Send> ByteChannel<T> {
         }
     }
 
-    /// Creates the segment that is offered. If the transport can send its descriptor, that is sent beside the next request.
+    /// Creates the segment to offer. If the transport can send its descriptor, that is sent with the next request.
     #[cfg(unix)]
     fn create_segment(&mut self, shared_memory: &ShmClient) -> io::Result<Segment> {
         if self.transport.sends_descriptors()
@@ -204,7 +205,7 @@ impl<T: Transport + Send> ByteChannel<T> {
 }
 
 impl<T> ByteChannel<T> {
-    /// Performs the effects that the connection waits for. Returns false if there are none.
+    /// Performs the effects for which the connection waits. Returns false if there are none.
     fn perform(&mut self) -> bool {
         let Self { connection, external: Some(external), .. } = self else { return false };
         let mut performed = false;
@@ -295,7 +296,7 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
             Ok(written)
         });
         match result {
-            // The worker may have answered before it went: what it said is read before its end is reported.
+            // The worker may have answered before it ended: the answer is read before its end is reported.
             Err(error) if is_gone(&error) => outbox.advance(outbox.remaining()),
             Err(error) => return Err(self.failed(error)),
             Ok(()) => {}
@@ -305,10 +306,10 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
 
     fn max_ticks_ahead(&self) -> usize {
         if self.connection.shares_memory() {
-            // Both sides write to the segment in their turns only.
+            // Both sides write to the segment only in their turns.
             return 0;
         }
-        // One more is asked for, and the end of the stream may follow them all.
+        // One more tick is requested, and the end of the stream may follow them all.
         (self.transport.unread_capacity() / TICK_BYTES).saturating_sub(2)
     }
 

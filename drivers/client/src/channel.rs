@@ -1,4 +1,4 @@
-//! The trait [`Channel`]: what carries the calls of a client, one at a time.
+//! The trait [`Channel`]: carries a client's calls, one at a time.
 
 use crate::error::{CallError, TransportError};
 use crate::external::External;
@@ -12,20 +12,21 @@ use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_shm::ShmClient;
 
-/// Carries one call at a time to a server, and the events of its answer back.
+/// Carries one call at a time to a server, and returns the events of its answer.
 ///
-/// A call is [`call`](Self::call), then events until [`Event::Finished`]. On a stream, each output is asked for by one
-/// [`tick`](Self::tick) or [`send`](Self::send), and [`end`](Self::end) or [`cancel`](Self::cancel) leave it early:
-/// nothing but logs comes before the [`Event::Finished`] then. A call that a method here failed with anything but
-/// [`CallError::Command`] is over, and so is its stream.
+/// A call consists of [`call`](Self::call), then events until [`Event::Finished`]. On a stream, one [`tick`](Self::tick) or
+/// [`send`](Self::send) requests each output. [`end`](Self::end) or [`cancel`](Self::cancel) ends it early: then only logs
+/// precede [`Event::Finished`]. If a method here returns an error other than [`CallError::Command`], the call, and its stream,
+/// has ended.
 pub trait Channel: fmt::Debug + Send {
-    /// Has batches that lie elsewhere fetched, from the next call on, while events are waited for. Without it, and by
-    /// default, their pointers are outputs.
+    /// Fetches external batches while events are awaited, from the next call on. Otherwise, and by default, their pointers are
+    /// returned as outputs.
     fn set_external(&mut self, external: External) {
         let _ = external;
     }
 
-    /// Shares memory with the server from the next call on, if that can. By default memory is not shared.
+    /// Shares memory with the server from the next call on, if the transport and the server support it. By default memory is not
+    /// shared.
     fn share_memory(&mut self, shared_memory: ShmClient) {
         let _ = shared_memory;
     }
@@ -52,43 +53,43 @@ pub trait Channel: fmt::Debug + Send {
         metadata: &Metadata,
     ) -> Result<(), CallError>;
 
-    /// Asks the producer of the open stream for its next batch.
+    /// Requests the next batch from the producer of the open stream.
     ///
     /// # Errors
     /// See [`CallError`].
     fn tick(&mut self, metadata: &Metadata) -> Result<(), CallError>;
 
-    /// Ends the open stream in good order.
+    /// Ends the open stream normally.
     ///
     /// # Errors
     /// See [`CallError`].
     fn end(&mut self) -> Result<(), CallError>;
 
-    /// Gives the open stream up: the server stops without another turn.
+    /// Cancels the open stream: the server stops without another turn.
     ///
     /// # Errors
     /// See [`CallError`].
     fn cancel(&mut self) -> Result<(), CallError>;
 
-    /// Whether the server answers a call of the wrong kind by refusing it, as over HTTP, where each kind has a path of
-    /// its own. On a connection of bytes it waits for more instead, or sends more than is read; there, and by
-    /// default, a client makes sure of the kind before a call.
+    /// Returns whether the server refuses a call of the wrong kind, as over HTTP, where each kind has its own path. On a byte
+    /// stream the server would instead wait for more input, or send more than is read; there, and by default, a client checks the
+    /// kind before a call.
     fn refuses_wrong_kinds(&self) -> bool {
         false
     }
 
-    /// Where the server refuses calls of the wrong kind: whether such a refusal may look like this failure. Default false.
+    /// Returns whether this failure may be the refusal of a call of the wrong kind. Default false.
     fn may_be_wrong_kind(&self, _error: &TransportError) -> bool {
         false
     }
 
-    /// What resumes the open stream later, after the outputs that were taken. `None` where a stream ends with its
-    /// connection, as on a connection of bytes, and by default.
+    /// Returns a token that resumes the open stream later, after the outputs returned so far. `None` if a stream ends with its
+    /// connection, as on a byte stream, and by default.
     fn resume_token(&self) -> Option<ResumeToken> {
         None
     }
 
-    /// Opens the stream of an earlier call where the token says; its header does not come again.
+    /// Reopens the stream of an earlier call at the position of the token; its header is not sent again.
     ///
     /// # Errors
     /// See [`CallError`]; by default streams cannot be resumed.
@@ -97,7 +98,7 @@ pub trait Channel: fmt::Debug + Send {
         Err(CommandError::Misuse { command: "resume", when: "over HTTP" }.into())
     }
 
-    /// Asks for URLs to upload to, between calls.
+    /// Requests URLs for uploads, between calls.
     ///
     /// # Errors
     /// See [`CallError`]. The default never fails.
@@ -106,32 +107,32 @@ pub trait Channel: fmt::Debug + Send {
         Err(CommandError::Misuse { command: "upload_urls", when: "over HTTP" }.into())
     }
 
-    /// The next event; waits for it.
+    /// Waits for the next event and returns it.
     ///
     /// # Errors
     /// See [`CallError`].
     fn next_event(&mut self) -> Result<Event, CallError>;
 
-    /// Sends what a call that has finished left to be sent.
+    /// Sends the output that remains after a call has finished.
     ///
     /// # Errors
     /// See [`CallError`].
     fn flush(&mut self) -> Result<(), CallError>;
 
-    /// Returns how long the server asked to wait before the last call is made again, where the transport says so and not the
-    /// error. Default `None`.
+    /// Returns how long the server asks to wait before the last call is retried, if the transport and not the error has this.
+    /// Default `None`.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
 
-    /// Returns how many ticks may be sent ahead of the one whose batch is read next. Default 0: each waits for its answer.
+    /// Returns how many ticks may be sent ahead of the one whose batch is read next. Default 0: each tick waits for its answer.
     fn max_ticks_ahead(&self) -> usize {
         0
     }
 
-    /// Closes the channel. A process is waited for.
+    /// Closes the channel. Waits for a worker process.
     ///
     /// # Errors
-    /// When it cannot be closed in good order.
+    /// If it cannot be closed properly.
     fn close(&mut self) -> io::Result<()>;
 }

@@ -25,7 +25,7 @@ use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{IdSource, Limits};
 use vgi_rpc_shm::ShmClient;
 
-/// Schemas that stay encoded between calls.
+/// How many encoded schemas are kept between calls.
 const CACHED_SCHEMAS: usize = 32;
 
 type LogCallback = Box<dyn FnMut(LogMessage) + Send>;
@@ -37,11 +37,11 @@ pub struct Client {
     request_ids: IdSource,
     schemas: Vec<EncodedSchema>,
     pub(crate) checks_kinds: bool,
-    /// What the server says of the protocols that were called.
+    /// Descriptions of the protocols that were called.
     pub(crate) described: HashMap<String, Described>,
     pub(crate) retries: Option<RetryPolicy>,
     pub(crate) hooks: Vec<Arc<dyn ClientHook>>,
-    /// The call that is under way, if there are listeners.
+    /// The hooks of the current call.
     pub(crate) listening: Listening,
 }
 
@@ -52,12 +52,12 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Calls over a transport that is connected.
+    /// Creates a client over a connected transport.
     pub fn new(transport: impl Transport + Send + 'static, limits: Limits) -> Self {
         Self::over(ByteChannel::new(transport, limits))
     }
 
-    /// Calls over anything that carries calls.
+    /// Creates a client over any channel.
     pub fn over(channel: impl Channel + 'static) -> Self {
         Self {
             channel: Box::new(channel),
@@ -72,63 +72,63 @@ impl Client {
         }
     }
 
-    /// Sets whether the server is asked what kind each method is. Default true.
+    /// Sets whether the client queries the kind of each method. Default true.
     ///
-    /// The wire does not say whether a call is unary, a stream, or a stream with a header, so a call of the wrong kind
-    /// on a connection of bytes would wait for an answer that never comes. Before the first call of a protocol the
-    /// client therefore calls `describe` of the server's reflection, one round trip for each protocol and client, and
-    /// fails a call of the wrong kind with [`CallError::WrongKind`] before anything of it is sent. A server without
-    /// reflection is called as the caller says; then only a timeout ends a call of the wrong kind. Over HTTP the
-    /// server refuses the wrong kind itself, and is asked only to explain such a refusal.
+    /// The wire format does not say whether a call is unary, a stream, or a stream with a header, so a call of the wrong kind on
+    /// a byte stream would wait forever. Therefore, before the first call of a protocol, the client calls `describe` of the
+    /// server's reflection: one round trip for each protocol and client. A call of the wrong kind then fails with
+    /// [`CallError::WrongKind`] before anything is sent. If the server has no reflection, the client makes the call as requested,
+    /// and only a timeout ends a call of the wrong kind. Over HTTP the server refuses the wrong kind itself, and reflection is
+    /// queried only to explain such a refusal.
     pub fn check_kinds(mut self, check: bool) -> Self {
         self.checks_kinds = check;
         self
     }
 
-    /// Makes calls again that failed, as the policy says. Default: no call is made again.
+    /// Retries failed calls according to the policy. Default: calls are not retried.
     pub fn retry(mut self, policy: impl Into<Option<RetryPolicy>>) -> Self {
         self.retries = policy.into();
         self
     }
 
-    /// Fetches batches that lie elsewhere: results, headers, and batches of streams. Default: they are not fetched, and a
-    /// call that is answered with a pointer to one fails with [`CallError::Pointer`]. WIRE_PROTOCOL 12.
+    /// Fetches external batches: results, headers, and batches of streams. Default: they are not fetched, and a call whose answer
+    /// is a pointer to one fails with [`CallError::Pointer`]. WIRE_PROTOCOL 12.
     ///
-    /// Over HTTP, a request that is larger than its server takes is then uploaded where the server says, if it does.
+    /// Over HTTP, a request that exceeds the server's limit is then uploaded, if the server provides URLs for that.
     pub fn external(mut self, external: External) -> Self {
         self.set_external(external);
         self
     }
 
-    /// Does the same as [`Self::external`] to a client that is in use, such as that of a sticky session.
+    /// Like [`Self::external`], for a client that is in use, such as that of a sticky session.
     pub fn set_external(&mut self, external: External) {
         self.channel.set_external(external);
     }
 
-    /// Shares memory with the server, so that large batches of both sides do not pass through the pipe or socket. The value is the
-    /// size of the segment in bytes, or a [`ShmClient`]. WIRE_PROTOCOL 11.
+    /// Shares memory with the server, so that large batches in both directions do not pass through the pipe or socket. The value
+    /// is the size of the segment in bytes, or a [`ShmClient`]. WIRE_PROTOCOL 11.
     ///
-    /// The first call after this offers the segment to the server. The client goes on without shared memory if the server shares none
-    /// or refuses the segment, if it cannot be created, and on transports that may leave this machine. An event of the target
-    /// `vgi_rpc_shm` says why, except on such transports. While memory is shared, a stream sends no ticks
-    /// [ahead](crate::Stream::prefetch).
+    /// The first call after this offers the segment to the server. The client continues without shared memory if the server does
+    /// not support it or refuses the segment, if the segment cannot be created, and on transports that may leave this machine. An
+    /// event of the target `vgi_rpc_shm` gives the reason, except on such transports. While memory is shared, a stream sends no
+    /// ticks [ahead](crate::Stream::prefetch).
     pub fn shared_memory(mut self, shared_memory: impl Into<ShmClient>) -> Self {
         self.channel.share_memory(shared_memory.into());
         self
     }
 
-    /// Has the server's logs given to `callback`, each during the call that it belongs to.
+    /// Passes the server's logs to `callback`, each during its call.
     pub fn on_log(mut self, callback: impl FnMut(LogMessage) + Send + 'static) -> Self {
         self.set_on_log(callback);
         self
     }
 
-    /// Does the same as [`Self::on_log`] to a client that is in use.
+    /// Like [`Self::on_log`], for a client that is in use.
     pub fn set_on_log(&mut self, callback: impl FnMut(LogMessage) + Send + 'static) {
         self.on_log = Box::new(callback);
     }
 
-    /// Makes a unary call with one row of parameters. A void method answers with a batch without columns.
+    /// Makes a unary call with one row of parameters. A void method returns a batch without columns.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -136,7 +136,7 @@ impl Client {
         self.unary_with_metadata(method, params).map(|(result, _)| result)
     }
 
-    /// Makes a unary call as [`unary`](Self::unary) does, and returns the result's metadata too.
+    /// Like [`unary`](Self::unary), and also returns the result's metadata.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -173,10 +173,10 @@ impl Client {
         Ok((refuse_pointer(batch, &metadata)?, metadata))
     }
 
-    /// Closes the connection. A worker process is waited for, and killed if it does not end by itself.
+    /// Closes the connection. Waits for a worker process, and kills it if it does not end by itself.
     ///
     /// # Errors
-    /// When the transport fails, or a worker process has not ended well.
+    /// If the transport fails, or a worker process ends with an error.
     pub fn close(mut self) -> io::Result<()> {
         self.channel.close()
     }
@@ -195,7 +195,7 @@ impl Client {
         called.inspect_err(|error| self.listening.end(Some(error)))
     }
 
-    /// The id of the next request: the caller's, or a new one.
+    /// Returns the id of the next request: the caller's, or a new one.
     pub(crate) fn request_id(&mut self, method: &Method<'_>) -> String {
         method.metadata.get_str(keys::REQUEST_ID).map_or_else(
             || {
@@ -207,7 +207,7 @@ impl Client {
         )
     }
 
-    /// The schema's message, encoded once for calls of one shape.
+    /// Returns the schema's message, encoded once for calls of one shape.
     pub(crate) fn encoded(&mut self, schema: &SchemaRef) -> Result<EncodedSchema, ArrowError> {
         if let Some(known) = self.schemas.iter().find(|known| known.schema() == schema) {
             return Ok(known.clone());
@@ -220,7 +220,7 @@ impl Client {
         Ok(encoded)
     }
 
-    /// The next event that is no log.
+    /// Returns the next event that is not a log.
     pub(crate) fn next_event(&mut self) -> Result<Event, CallError> {
         loop {
             let event = self.within_call(|channel| channel.next_event());
@@ -239,7 +239,7 @@ impl Client {
         }
     }
 
-    /// Reads a call to its end after it failed, so that the next one can be made.
+    /// Reads a failed call to its end, so that the next one can be made.
     pub(crate) fn finish_call(&mut self) -> Result<(), CallError> {
         while !matches!(self.next_event()?, Event::Finished) {}
         self.channel.flush()

@@ -1,4 +1,4 @@
-//! Batches that lie elsewhere, and what fetches them.
+//! External batches, and how they are fetched.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,12 @@ use vgi_rpc_protocol::effect::{Completion, Effect, Failure, FailureReason};
 use vgi_rpc_protocol::external::FetchOptions;
 use vgi_rpc_protocol::panics;
 
-/// How a client fetches batches that lie elsewhere: within these limits, and by what performs the effects.
-/// WIRE_PROTOCOL 12.
+/// How a client fetches external batches: the limits, and the performer of the effects. WIRE_PROTOCOL 12.
 ///
-/// Clones share what performs the effects. It is called on the thread that makes the call, for
+/// Clones share the performer. It is called on the thread that makes the call, for
 /// [`Request::Fetch`](vgi_rpc_protocol::effect::Request::Fetch) and, over HTTP,
-/// [`Request::Upload`](vgi_rpc_protocol::effect::Request::Upload), as `HttpFetcher` of `vgi-rpc-external` performs them. It
-/// has to respect [`FetchOptions::time_limit`] itself; the timeouts of a call do not interrupt it.
+/// [`Request::Upload`](vgi_rpc_protocol::effect::Request::Upload). `HttpFetcher` of `vgi-rpc-external` implements these. It must
+/// apply [`FetchOptions::time_limit`] itself; the timeouts of a call do not interrupt it.
 #[derive(Clone)]
 pub struct External {
     options: FetchOptions,
@@ -21,17 +20,17 @@ pub struct External {
 }
 
 impl External {
-    /// Fetches as the options say. `perform` does it.
+    /// Fetches according to the options. `perform` performs the effects.
     pub fn new(options: FetchOptions, perform: impl Perform) -> Self {
         Self { options, perform: Arc::new(perform) }
     }
 
-    /// How batches are fetched.
+    /// Returns the options for fetching.
     pub fn options(&self) -> &FetchOptions {
         &self.options
     }
 
-    /// Performs an effect of a machine, on this thread. For those who implement a [`Channel`](crate::Channel).
+    /// Performs an effect of a state machine on this thread. For implementations of [`Channel`](crate::Channel).
     pub fn perform(&self, effect: &Effect) -> Completion {
         let perform = || self.perform.perform(&effect.request, &mut |_| {});
         panics::catch(perform)

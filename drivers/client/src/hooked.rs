@@ -7,25 +7,25 @@ use std::sync::Arc;
 use vgi_rpc_protocol::client::Call;
 
 impl Client {
-    /// Adds a hook that is called for every call from the next one on. Each call of this adds one.
+    /// Adds a hook that is called for every call from the next one on. It can be called repeatedly.
     pub fn hook(mut self, hook: impl ClientHook) -> Self {
         self.add_hook(Arc::new(hook));
         self
     }
 
-    /// Does the same as [`Self::hook`] to a client that is in use, such as that of a sticky session.
+    /// Like [`Self::hook`], for a client that is in use, such as that of a sticky session.
     pub fn add_hook(&mut self, hook: Arc<dyn ClientHook>) {
         self.hooks.push(hook);
     }
 
-    /// Tells that a call begins. Listeners may add to its metadata.
+    /// Notifies the hooks that a call begins. They may add to its metadata.
     pub(crate) fn listen(&mut self, call: &mut Call<'_>) {
         if !self.hooks.is_empty() {
             self.listening = Listening::start(&self.hooks, call);
         }
     }
 
-    /// Does something of the call that is under way.
+    /// Runs part of the current call.
     pub(crate) fn within_call<T>(&mut self, run: impl FnOnce(&mut dyn Channel) -> T) -> T {
         let Self { channel, listening, .. } = self;
         listening.within(|| run(&mut **channel))

@@ -1,4 +1,4 @@
-//! Listeners to the calls of a client, such as those that make spans of them.
+//! Hooks that observe a client's calls, such as those that create spans.
 
 use crate::error::CallError;
 use std::sync::Arc;
@@ -6,30 +6,30 @@ use vgi_rpc_protocol::client::{Call, CallKind};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::panics::{self, catch};
 
-/// Listens to every call of a [`Client`](crate::Client), and may add metadata to its request. A panic in it is swallowed.
+/// Observes every call of a [`Client`](crate::Client), and may add metadata to its request. Panics in it are caught.
 ///
-/// A stream with all of its turns is one call. A call that is [made again](crate::RetryPolicy) is another call. So is one that the
-/// client makes by itself, to ask the server's reflection.
+/// A stream with all of its turns is one call. A [retry](crate::RetryPolicy) is another call. So is a call that the client itself
+/// makes to query the server's reflection.
 pub trait ClientHook: Send + Sync + 'static {
-    /// A call is about to be sent. `metadata` is that of its request, without the names of protocol and method; what is added
-    /// is sent, such as a trace context. What is returned accompanies the call to its end.
+    /// Called before a call is sent. `metadata` is that of its request, without the names of protocol and method; entries added
+    /// to it, such as a trace context, are sent. The returned scope accompanies the call until it ends.
     fn on_start(&self, call: &ClientCall<'_>, metadata: &mut Metadata) -> Option<Box<dyn ClientScope>>;
 }
 
-/// What a [`ClientHook`] keeps of one call. A panic in it is swallowed.
+/// The state of a [`ClientHook`] for one call. Panics in it are caught.
 pub trait ClientScope: Send {
-    /// The client is about to send or to wait for something of this call, on this thread. Batches that lie elsewhere are
-    /// fetched within.
+    /// Called before the client sends or waits for something of this call, on this thread. External batches are fetched within
+    /// the scope.
     fn enter(&mut self) {}
 
-    /// It has returned, on the thread of the last [`enter`](Self::enter).
+    /// Called afterwards, on the thread of the last [`enter`](Self::enter).
     fn exit(&mut self) {}
 
-    /// The call is over: called once for each call.
+    /// Called once when the call has ended.
     fn end(&mut self, _outcome: &ClientOutcome<'_>) {}
 }
 
-/// A call as its client makes it.
+/// The call that a client makes.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ClientCall<'a> {
@@ -47,13 +47,13 @@ pub struct ClientCall<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ClientOutcome<'a> {
-    /// Why it gave no result, or its stream broke off.
+    /// Why the call failed, or its stream broke off.
     pub error: Option<&'a CallError>,
-    /// The client gave the stream up.
+    /// The client cancelled the stream.
     pub cancelled: bool,
 }
 
-/// Scopes that were entered. They exit when this is dropped, also by a panic.
+/// Scopes that were entered. They exit when this is dropped, also after a panic.
 struct Entered<'a>(&'a mut [Box<dyn ClientScope>]);
 
 impl Drop for Entered<'_> {
@@ -64,7 +64,7 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// The scopes of the call that is under way.
+/// The scopes of the current call.
 #[derive(Default)]
 pub(crate) struct Listening {
     scopes: Vec<Box<dyn ClientScope>>,
@@ -81,7 +81,7 @@ impl Listening {
         Self { scopes, cancelled: false }
     }
 
-    /// Runs something of the call.
+    /// Runs part of the call within its scopes.
     pub(crate) fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
         if self.scopes.is_empty() {
             return run();

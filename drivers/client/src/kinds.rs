@@ -1,4 +1,4 @@
-//! What kind each method is. The wire does not say it, so the server's reflection is asked.
+//! Determines the kind of each method. The wire format does not include it, so the server's reflection is queried.
 
 use crate::client::Client;
 use crate::error::CallError;
@@ -8,10 +8,10 @@ use std::io;
 use vgi_rpc_protocol::CommandError;
 use vgi_rpc_protocol::reflection::PROTOCOL_NAME;
 
-/// Asking the server, and naming the mistake.
+/// Queries the server and explains the error.
 impl Client {
-    /// Fails if the method is known not to be of this shape, before it is called. On a channel where a call of the
-    /// wrong kind has no answer, the server is asked.
+    /// Fails if the method is known to have a different shape, before it is called. If the channel would not report a call of the
+    /// wrong kind, queries the server.
     pub(crate) fn expect_kind(&mut self, method: &Method<'_>, called: CallShape) -> Result<(), CallError> {
         let Remote { protocol, .. } = method.remote;
         if !self.checks_kinds || protocol == PROTOCOL_NAME {
@@ -30,12 +30,11 @@ impl Client {
         })?)
     }
 
-    /// Asks the server's reflection about a protocol, and remembers the answer. A server that does not answer that
-    /// describes nothing.
+    /// Queries the server's reflection about a protocol, and caches the result. A server without reflection describes nothing.
     pub(crate) fn learn_methods(&mut self, protocol: &str) -> Result<(), CallError> {
         let described = match self.describe(protocol) {
             Ok(description) => Described::new(description),
-            // What is wrong now may be right later.
+            // A temporary error is not cached.
             Err(CallError::Rpc(error)) if error.is_retryable() => return Ok(()),
             Err(CallError::Rpc(_) | CallError::Pointer) => Described::default(),
             Err(CallError::Transport(error)) if error.client_is_usable() && !error.may_be_retried() => {
@@ -47,7 +46,7 @@ impl Client {
         Ok(())
     }
 
-    /// Looks whether a call failed because it was of the wrong kind, and names that mistake if so.
+    /// If a call failed because it was of the wrong kind, returns that error instead.
     pub(crate) fn explain(&mut self, method: &Method<'_>, called: CallShape, error: CallError) -> CallError {
         let protocol = &method.remote.protocol;
         if !self.checks_kinds || protocol == PROTOCOL_NAME {
@@ -66,20 +65,20 @@ impl Client {
                     && !self.channel.refuses_wrong_kinds() =>
             {
                 let known = self.described.get(protocol).is_some_and(|known| known.describes(method.name));
-                let hint = "the server does not say what kind the method is, and a call of the wrong kind has no answer";
+                let hint = "the server does not declare the method's kind, and a call of the wrong kind gets no answer";
                 if known { error } else { error.with_hint(hint) }.into()
             }
             error => error,
         }
     }
 
-    /// Whether a call may have failed because it was of the wrong kind, where the server refuses such calls.
+    /// Returns whether a call may have failed because it was of the wrong kind, if the server refuses such calls.
     fn may_be_wrong_kind(&self, error: &CallError) -> bool {
         match error {
-            // What servers answer at the path of another kind.
+            // The error of a server for a request to another kind's path.
             CallError::Rpc(error) => error.error_type() == "TypeError",
             CallError::Transport(error) => self.channel.may_be_wrong_kind(error),
-            // A batch for a producer.
+            // A batch was sent to a producer.
             CallError::Command(error) => matches!(error, CommandError::Misuse { .. }),
             _ => false,
         }

@@ -1,10 +1,9 @@
 //! A blocking vgi-rpc client: one type over any transport.
 //!
-//! The drivers provide what it is built on: a [`Transport`] moves the bytes of a connection, as those of
-//! `vgi-rpc-stdio` and `vgi-rpc-unix` do, and a [`Channel`] carries whole calls in some other way, as that of
-//! `vgi-rpc-http` does.
+//! The drivers provide its basis: a [`Transport`] moves the bytes of a connection, as in `vgi-rpc-stdio` and `vgi-rpc-unix`, and
+//! a [`Channel`] carries whole calls in another way, as in `vgi-rpc-http`.
 //!
-//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`.
+//! The feature `zstd`, on by default, enables that of `vgi-rpc-protocol`.
 
 // Where things are:
 //
@@ -12,18 +11,18 @@
 // | --- | --- |
 // | `client` | clients, and unary calls |
 // | `stream` | streams: opening, turns, ending |
-// | `method` | what is called |
-// | `shape`, `kinds` | what kind a method is, and calls of another kind |
+// | `method` | the called protocol and method |
+// | `shape`, `kinds` | the kinds of methods, and calls of the wrong kind |
 // | `typed` | calls with Rust values |
-// | `reflection` | asking a server what it hosts |
+// | `reflection` | querying a server's protocols |
 // | `uploads` | URLs to upload to |
-// | `hooks`, `hooked` | who listens to calls |
-// | `retry_policy`, `retries` | making calls again that failed |
-// | `external` | fetching batches that lie elsewhere |
-// | `pointer` | answers that are elsewhere, and are not fetched |
-// | `error` | why a call gave no result |
-// | `channel`, `byte_channel` | what carries calls: anything, or a connection of bytes |
-// | `transport` | what moves a connection's bytes |
+// | `hooks`, `hooked` | observing calls |
+// | `retry_policy`, `retries` | retrying failed calls |
+// | `external` | fetching external batches |
+// | `pointer` | pointers to external data that are not fetched |
+// | `error` | why a call failed |
+// | `channel`, `byte_channel` | carrying calls: the trait, and over a byte stream |
+// | `transport` | moving a connection's bytes |
 // | `timeouts` | how long a client waits |
 // | `pipes` | pipes with timeouts |
 

@@ -1,22 +1,22 @@
-//! Reading and writing pipes with timeouts, which pipes do not have themselves.
+//! Reads and writes pipes with timeouts, which pipes themselves do not support.
 
 use crate::timeouts::{Direction, Patience};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::AsFd;
 
-/// Makes reads and writes of a pipe's end return at once. The other end keeps its own mode.
+/// Makes reads and writes of a pipe's end return immediately. The other end keeps its own mode.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system call fails.
 pub fn set_nonblocking(pipe: impl AsFd) -> io::Result<()> {
     Ok(rustix::io::ioctl_fionbio(pipe, true)?)
 }
 
-/// Returns whether a read would find nothing: neither bytes nor the end.
+/// Returns whether a read would return neither bytes nor the end.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system call fails.
 pub fn is_quiet(pipe: impl AsFd) -> io::Result<bool> {
     let mut ready = [PollFd::new(&pipe, PollFlags::IN)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -24,12 +24,12 @@ pub fn is_quiet(pipe: impl AsFd) -> io::Result<bool> {
 }
 
 impl Patience {
-    /// Reads some bytes of a pipe that was [made nonblocking](set_nonblocking); 0 at its end.
+    /// Reads some bytes of a pipe that was [made nonblocking](set_nonblocking); returns 0 at its end.
     ///
     /// # Errors
-    /// When the system refuses, and `TimedOut`.
+    /// If a system call fails, or `TimedOut`.
     pub fn read(&mut self, pipe: &mut (impl Read + AsFd), buffer: &mut [u8]) -> io::Result<usize> {
-        // The time of the call passes, even where bytes keep coming.
+        // The call's time limit applies even while bytes keep arriving.
         self.next(Direction::Read)?;
         loop {
             match pipe.read(buffer) {
@@ -39,16 +39,16 @@ impl Patience {
         }
     }
 
-    /// Writes some of the slices' bytes to a pipe that was [made nonblocking](set_nonblocking).
+    /// Writes some bytes of the slices to a pipe that was [made nonblocking](set_nonblocking).
     ///
     /// # Errors
-    /// When the system refuses, and `TimedOut`.
+    /// If a system call fails, or `TimedOut`.
     pub fn write_vectored(
         &mut self,
         pipe: &mut (impl Write + AsFd),
         slices: &[IoSlice<'_>],
     ) -> io::Result<usize> {
-        // Begins the turn, even where the pipe has room at once.
+        // Begins the turn, even if the pipe has room immediately.
         self.next(Direction::Write)?;
         loop {
             match pipe.write_vectored(slices) {
@@ -63,7 +63,7 @@ impl Patience {
             Direction::Read => (PollFlags::IN, "waiting for the answer"),
             Direction::Write => (PollFlags::OUT, "sending"),
         };
-        // A time that the system cannot express never comes.
+        // A time beyond the system's range means no limit.
         let timeout = self.next(direction)?.and_then(|left| Timespec::try_from(left).ok());
         let mut ready = [PollFd::new(pipe, flags)];
         match poll(&mut ready, timeout.as_ref()) {

@@ -1,4 +1,4 @@
-//! What a server says about itself: the protocols it hosts and their methods. WIRE_PROTOCOL 14.
+//! Queries a server's protocols and their methods. WIRE_PROTOCOL 14.
 
 use crate::client::Client;
 use crate::error::CallError;
@@ -10,9 +10,9 @@ use std::sync::Arc;
 use vgi_rpc_protocol::reflection::{DecodeError, PROTOCOL_NAME, ProtocolList, ServiceDescription};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Reflection. Any server may be asked, as long as it hosts `vgi_rpc.Reflection.v1`.
+/// Reflection. It requires a server that hosts `vgi_rpc.Reflection.v1`.
 impl Client {
-    /// Asks the server which protocols it hosts: its applications in order of registration, then the framework's own.
+    /// Returns the protocols that the server hosts: its applications in order of registration, then the framework's own.
     ///
     /// # Errors
     /// See [`CallError`]; [`CallError::Rpc`] of type `ProtocolError` if the answer cannot be read.
@@ -22,10 +22,10 @@ impl Client {
         self.reflect("list_protocols", &params, ProtocolList::decode)
     }
 
-    /// Asks the server for the methods of one protocol that it hosts, by its wire name.
+    /// Returns the methods of one protocol that the server hosts, by its wire name.
     ///
     /// # Errors
-    /// As for [`protocols`](Self::protocols).
+    /// See [`protocols`](Self::protocols).
     pub fn describe(&mut self, protocol: &str) -> Result<ServiceDescription, CallError> {
         let name = Arc::new(StringArray::from(vec![protocol]));
         let params = RecordBatch::try_from_iter_with_nullable([("protocol", name as _, false)])?;

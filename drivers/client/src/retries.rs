@@ -1,4 +1,4 @@
-//! Making calls again that failed.
+//! Retries failed calls.
 
 use crate::client::Client;
 use crate::error::CallError;
@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::thread;
 
 impl Client {
-    /// Makes a call by `attempt`, and again as the policy says.
+    /// Makes a call with `attempt`, and retries it according to the policy.
     pub(crate) fn with_retries<T>(
         &mut self,
         method: &Method<'_>,
@@ -37,7 +37,7 @@ impl Client {
         }
     }
 
-    /// Whether repeating a call has the effect of one. What the caller does not say is asked of the server, once.
+    /// Whether repeating a call has the effect of one. If the caller has not declared it, the server is queried once.
     fn is_idempotent(&mut self, method: &Method<'_>) -> bool {
         if let Some(idempotent) = method.idempotent {
             return idempotent;

@@ -1,34 +1,35 @@
-//! When a call that failed is made again, and how long that waits.
+//! When a failed call is retried, and after which delay.
 
 use crate::error::CallError;
 use std::time::Duration;
 
-/// How often a call may be made, the first time included.
+/// How often a call may be made, including the first time.
 const ATTEMPTS: u32 = 3;
 /// How long the first retry waits.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// The longest wait.
 const MAX_DELAY: Duration = Duration::from_secs(10);
 
-/// Repeats calls that failed with a temporary error.
+/// Retries calls that failed with a temporary error.
 ///
-/// A unary call, or the opening of a stream, is made again when
+/// A unary call, or the opening of a stream, is retried if
 /// - nothing of it has reached the server, and the client is still usable; or
-/// - repeating it has the effect of one call, as [`Method::idempotent`](crate::Method::idempotent) or the server's
-///   reflection says, and either the server refused it for now, or the transport failed and the client is usable. The
-///   server refuses for now with an error that is
-///   [retryable](vgi_rpc_protocol::wire::error::RpcError::is_retryable), and over HTTP with status 429, 502, 503 or 504.
+/// - repeating it has the effect of one call, as [`Method::idempotent`](crate::Method::idempotent) or the server's reflection
+///   declares, and either the server refused it temporarily, or the transport failed and the client is usable. The server refuses
+///   temporarily with an error that is [retryable](vgi_rpc_protocol::wire::error::RpcError::is_retryable), and over HTTP with
+///   status 429, 502, 503 or 504.
 ///
-/// Over a connection of bytes a client is of no more use once its transport has failed; there, only answers are retried.
-/// A turn of a stream is never made again. What fails with the first turn of a stream without a header is such a turn's
-/// failure, except over HTTP, where a request that opens a stream can be refused as a whole.
+/// Over a byte stream a client is unusable once its transport has failed; there, only answers are retried. A turn of a stream is
+/// never retried. The failure of the first turn of a stream without a header is not retried either, except over HTTP, where a
+/// request that opens a stream can be refused as a whole.
 ///
-/// Each attempt has the whole time that the client's timeouts give a call. Each wait is twice as long as the one before, less up to half of it at random. A server that asks for a longer one
-/// gets it. If it asks for more than [`max_delay`](Self::max_delay), its error is returned.
+/// Each attempt has the full time that the client's timeouts allow. Each delay is twice as long as the previous one, less a
+/// random share of up to half. If the server asks for a longer one, that is used, unless it exceeds
+/// [`max_delay`](Self::max_delay): then the error is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// How often a call may be made, the first time included. Default 3.
+    /// How often a call may be made, including the first time. Default 3.
     pub attempts: u32,
     /// How long the first retry waits. Default 100 ms.
     pub first_delay: Duration,
@@ -42,14 +43,14 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Whether a call may be made again.
+/// Whether a call may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chance {
     /// It would fail again.
     None,
-    /// If repeating it has the effect of one call.
+    /// Only if it is idempotent.
     IfIdempotent,
-    /// Nothing has happened yet.
+    /// Nothing of it has been processed.
     Always,
 }
 
@@ -72,7 +73,7 @@ impl RetryPolicy {
         self
     }
 
-    /// How long to wait after attempt number `attempt`, from 1; `None` if the call has failed for good. `random` is any
+    /// Returns how long to wait after attempt number `attempt`, from 1; `None` if the call should not be retried. `random` is any
     /// number.
     pub(crate) fn delay(&self, attempt: u32, asked: Option<Duration>, random: u64) -> Option<Duration> {
         if attempt >= self.attempts || asked.is_some_and(|asked| asked > self.max_delay) {
@@ -80,15 +81,15 @@ impl RetryPolicy {
         }
         let doubled = self.first_delay.saturating_mul(1 << attempt.saturating_sub(1).min(20));
         let own = doubled.min(self.max_delay);
-        // The upper half of it, so that clients which failed together do not come back together.
+        // Uses the upper half, so that clients that failed together do not retry together.
         let share = u32::try_from(random % 1024).unwrap_or(0);
         let own = own / 2 + (own / 2).saturating_mul(share) / 1024;
         Some(asked.map_or(own, |asked| asked.max(own)))
     }
 }
 
-/// Whether a call that failed so may succeed when it is made again, and how long the server asks to wait. `asked` is what
-/// the transport has said of the latter, beside the error.
+/// Returns whether a call with this error may succeed when it is retried, and how long the server asks to wait. `asked` is the
+/// wait that the transport has reported besides the error.
 pub(crate) fn chance(error: &CallError, asked: Option<Duration>) -> (Chance, Option<Duration>) {
     match error {
         CallError::Rpc(error) if error.is_retryable() || asked.is_some() => {

@@ -1,4 +1,4 @@
-//! How methods are called, and what the server says of it.
+//! How methods are called, and how the server declares them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use vgi_rpc_protocol::service::{Idempotency, MethodKind, StreamKind};
 /// How a method is called: its kind, and whether its stream begins with a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallShape {
-    /// Unary, or which kind of stream. [`StreamKind::Unknown`] stands for either kind of stream.
+    /// Unary, or the kind of stream. [`StreamKind::Unknown`] means either kind of stream.
     pub kind: MethodKind,
     /// Whether a header precedes the stream. False for unary methods.
     pub header: bool,
@@ -21,7 +21,7 @@ impl CallShape {
         Self { kind: MethodKind::Stream(kind), header }
     }
 
-    /// Whether a method that is declared so can be called as `called`.
+    /// Whether a method with this declaration can be called as `called`.
     fn allows(self, called: Self) -> bool {
         let kinds = match (self.kind, called.kind) {
             (MethodKind::Stream(declared), MethodKind::Stream(called)) => {
@@ -45,7 +45,7 @@ impl fmt::Display for CallShape {
     }
 }
 
-/// A method was called as something that the server does not declare it to be: the caller's mistake.
+/// A method was called as another kind than the server declares: the caller's mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{protocol:?} declares the method {method:?} as {declared}, but it was called as {called}")]
 pub struct WrongKind {
@@ -53,13 +53,13 @@ pub struct WrongKind {
     pub protocol: String,
     /// Name of the method.
     pub method: String,
-    /// What the server's reflection says.
+    /// The declaration in the server's reflection.
     pub declared: CallShape,
-    /// What the caller did.
+    /// How the caller called it.
     pub called: CallShape,
 }
 
-/// The methods of one protocol, as far as the server describes them.
+/// The methods of one protocol that the server describes.
 #[derive(Debug, Default)]
 pub(crate) struct Described(HashMap<String, Declared>);
 
@@ -79,7 +79,7 @@ impl Described {
         Self(description.methods.into_iter().map(declared).collect())
     }
 
-    /// Compares a call with the declaration. A method that is not described is left to the server to refuse.
+    /// Compares a call with the declaration. If the method is not described, the server may refuse it.
     pub(crate) fn check(&self, protocol: &str, method: &str, called: CallShape) -> Result<(), WrongKind> {
         match self.0.get(method) {
             Some(&Declared { shape: declared, .. }) if !declared.allows(called) => {
@@ -89,7 +89,7 @@ impl Described {
         }
     }
 
-    /// Whether repeating a call of the method has the effect of one call. False if the server does not say so.
+    /// Whether repeating a call of the method has the effect of one call. False if the server does not declare it.
     pub(crate) fn is_idempotent(&self, method: &str) -> bool {
         self.0.get(method).is_some_and(|declared| declared.idempotent)
     }

@@ -13,18 +13,17 @@ use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::StreamKind;
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Opening streams.
+/// Opens streams.
 impl Client {
-    /// Opens a stream, and reads its header if the method has one. Iterate over it for a producer; send batches
-    /// for an exchange.
+    /// Opens a stream, and reads its header if the method has one. Iterate over it for a producer; send batches for an exchange.
     ///
     /// # Errors
-    /// See [`CallError`]. An error that the server raises before the first batch may come with that batch only.
+    /// See [`CallError`]. An error that the server raises before the first batch may be returned only with that batch.
     pub fn stream(&mut self, method: &Method<'_>, params: &RecordBatch) -> Result<Stream<'_>, CallError> {
         self.open(method, StreamKind::Unknown, params)
     }
 
-    /// Opens a stream of a known kind, or one that may be of either.
+    /// Opens a stream of a known or unknown kind.
     pub(crate) fn open(
         &mut self,
         method: &Method<'_>,
@@ -39,11 +38,11 @@ impl Client {
         }
     }
 
-    /// Goes on with a stream where a [token](Stream::resume_token) says, which may be of another process. The stream
-    /// has no header any more, whatever the method has. Nothing is sent before the first turn.
+    /// Resumes a stream at the position of a [token](Stream::resume_token), which may be from another process. The stream then
+    /// has no header, even if the method declares one. Nothing is sent before the first turn.
     ///
     /// # Errors
-    /// See [`CallError`]; [`CallError::Command`] where streams cannot be resumed, which is everywhere but over HTTP.
+    /// See [`CallError`]; [`CallError::Command`] if streams cannot be resumed, which is supported only over HTTP.
     pub fn resume_stream(
         &mut self,
         method: &Method<'_>,
@@ -65,7 +64,7 @@ impl Client {
     ) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
         self.begin(method, CallKind::Stream { header: method.header }, params)?;
         let mut header = None;
-        // A stream that was refused has no header; why it was refused comes in its place.
+        // A refused stream has no header; the error arrives in its place.
         while (method.header || self.channel.retry_after().is_some()) && header.is_none() {
             match self.next_event()? {
                 Event::Header(batch, metadata) => match refuse_pointer(batch, &metadata) {
@@ -90,24 +89,24 @@ impl Client {
     }
 }
 
-/// A stream that was opened. A producer's is an iterator; an exchange's answers each batch that is sent.
+/// An open stream. A producer's is an iterator; an exchange's answers each batch that is sent.
 ///
 /// Dropping it closes it, so that the client can make the next call.
 #[derive(Debug)]
 pub struct Stream<'a> {
     client: &'a mut Client,
-    /// What was called.
+    /// The called protocol.
     remote: Remote,
     name: String,
     /// Whether the method declares a header.
     has_header: bool,
     header: Option<(RecordBatch, Metadata)>,
     open: bool,
-    /// How the stream is used, once that was found to be what the method is.
+    /// How the stream is used, after it was checked against the method's declaration.
     checked: Option<CallShape>,
-    /// How many ticks may be sent ahead of the one whose batch is asked for.
+    /// How many ticks may be sent ahead of the one whose batch is read next.
     prefetch: usize,
-    /// Ticks that were sent and whose batches were not read.
+    /// Ticks that were sent and whose batches have not been read.
     ticks: usize,
 }
 
@@ -131,39 +130,39 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The header of one row, when the method has one.
+    /// Returns the header of one row, if the method has one.
     pub fn header(&self) -> Option<&RecordBatch> {
         self.header.as_ref().map(|(header, _)| header)
     }
 
-    /// The metadata of the header, when the method has one.
+    /// Returns the metadata of the header, if the method has one.
     pub fn header_metadata(&self) -> Option<&Metadata> {
         self.header.as_ref().map(|(_, metadata)| metadata)
     }
 
-    /// Returns what [resumes](Client::resume_stream) the stream after the batch that came last, over HTTP. `None` when
-    /// the stream is over, and on a connection of bytes, whose streams end with it.
+    /// Returns a token that [resumes](Client::resume_stream) the stream after the last batch, over HTTP. `None` if the stream has
+    /// ended, and on a byte stream, whose streams end with it.
     pub fn resume_token(&self) -> Option<ResumeToken> {
         self.client.channel.resume_token().filter(|_| self.open)
     }
 
-    /// Lets the producer work up to `ticks` batches ahead of the one that is asked for, so that small batches do not wait
-    /// for a round trip each. Default 0, and at most what the [transport takes](crate::Transport::unread_capacity) without the
-    /// server reading, at 72 bytes a tick: several hundred on pipes and sockets of Linux, 54 elsewhere. It has no effect over
-    /// HTTP, where each batch is a request.
+    /// Lets the producer work up to `ticks` batches ahead, so that small batches do not wait for a round trip each. Default 0.
+    /// The maximum is what the [transport accepts](crate::Transport::unread_capacity) while the server does not read, at 72 bytes
+    /// a tick: several hundred on pipes and sockets of Linux, 54 elsewhere. It has no effect over HTTP, where each batch is a
+    /// request.
     ///
-    /// The producer may then have taken as many turns more when the stream is closed or cancelled early. Ticks with metadata
-    /// of their own are never sent ahead.
+    /// If the stream is closed or cancelled early, the producer may have run as many additional turns. Ticks with metadata of
+    /// their own are never sent ahead.
     pub fn prefetch(mut self, ticks: usize) -> Self {
         self.prefetch = ticks.min(self.client.channel.max_ticks_ahead());
         self
     }
 
-    /// Asks a producer for its next batch and that batch's metadata; `None` when it is done.
+    /// Requests the next batch of a producer and that batch's metadata; returns `None` at the end.
     ///
     /// # Errors
-    /// See [`CallError`]. The stream is over then, except after [`CallError::Command`]: metadata cannot be sent while the
-    /// batches of ticks [sent ahead](Self::prefetch) were not read.
+    /// See [`CallError`]. The stream has then ended, except after [`CallError::Command`]: metadata cannot be sent while the
+    /// batches of ticks [sent ahead](Self::prefetch) have not been read.
     pub fn tick(&mut self, metadata: &Metadata) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
         if !self.open {
             return Ok(None);
@@ -180,8 +179,8 @@ impl<'a> Stream<'a> {
         answer.map_err(|error| self.explain(producer, error))
     }
 
-    /// Sends the tick whose batch is read next, unless it was sent ahead, and others ahead of it: half of what may be
-    /// ahead at a time, so that ticks and batches move several in one system call.
+    /// Sends the tick whose batch is read next, unless it was sent ahead, and further ticks ahead of it. It sends half of the
+    /// allowed number at a time, so that one system call moves several ticks and batches.
     fn send_ticks(&mut self, metadata: &Metadata) -> Result<(), CallError> {
         if !metadata.is_empty() {
             self.send_tick(metadata)?;
@@ -202,7 +201,7 @@ impl<'a> Stream<'a> {
         self.note_failure(asked)
     }
 
-    /// Tells listeners of a turn that could not be asked for, with which the stream is over.
+    /// Reports a turn that could not be requested to the hooks. The stream has then ended.
     fn note_failure(&mut self, asked: Result<(), CallError>) -> Result<(), CallError> {
         asked.inspect_err(|error| {
             if !matches!(error, CallError::Command(_)) {
@@ -214,15 +213,15 @@ impl<'a> Stream<'a> {
     /// Sends one batch to an exchange and reads its answer.
     ///
     /// # Errors
-    /// See [`CallError`]. Unless the batch could not be sent the stream is over then.
+    /// See [`CallError`]. The stream has then ended, unless the batch could not be sent.
     pub fn exchange(&mut self, batch: &RecordBatch) -> Result<RecordBatch, CallError> {
         self.exchange_with(batch, &Metadata::new()).map(|(answer, _)| answer)
     }
 
-    /// Sends one batch with metadata to an exchange and reads its answer and that one's metadata.
+    /// Sends one batch with metadata to an exchange, and reads its answer and the answer's metadata.
     ///
     /// # Errors
-    /// As for [`exchange`](Self::exchange).
+    /// See [`exchange`](Self::exchange).
     pub fn exchange_with(
         &mut self,
         batch: &RecordBatch,
@@ -239,18 +238,18 @@ impl<'a> Stream<'a> {
         })
     }
 
-    /// Ends the stream in good order.
+    /// Ends the stream normally.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// If the connection fails.
     pub fn close(mut self) -> Result<(), CallError> {
         self.end(|channel| channel.end())
     }
 
-    /// Gives the stream up: the server stops without another turn.
+    /// Cancels the stream: the server stops without another turn.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// If the connection fails.
     pub fn cancel(mut self) -> Result<(), CallError> {
         self.client.listening.cancelled = true;
         self.end(|channel| channel.cancel())
@@ -273,9 +272,9 @@ impl<'a> Stream<'a> {
         expected
     }
 
-    /// Looks whether a turn failed because the stream is of the other kind.
+    /// If a turn failed because the stream is of the other kind, returns that error instead.
     fn explain(&mut self, called: CallShape, error: CallError) -> CallError {
-        // A producer over HTTP gives batches unasked, which leave no room for one to be sent.
+        // A producer over HTTP sends batches unrequested, so that a batch cannot be sent.
         let has_outputs = matches!(error, CallError::Command(CommandError::Misuse { .. }));
         if self.open && has_outputs && self.end(|channel| channel.end()).is_err() {
             return error;
@@ -334,7 +333,7 @@ impl Iterator for Stream<'_> {
 
 impl Drop for Stream<'_> {
     fn drop(&mut self) {
-        // A connection that fails here says so at the next call.
+        // If the connection fails here, the next call returns the error.
         let _ = self.end(|channel| channel.end());
     }
 }

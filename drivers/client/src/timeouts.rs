@@ -3,18 +3,18 @@
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-/// How long a server may be silent while an answer is due, unless set.
+/// The default of how long a server may send nothing while an answer is due.
 const READ: Duration = Duration::from_secs(300);
 
-/// How long a client waits. After a timeout a connection of bytes is of no more use: connect anew.
+/// How long a client waits. After a timeout a byte stream can no longer be used: reconnect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// How long the server may send nothing while an answer is due, or read nothing of a request. `None` for no
-    /// limit. Default 5 min: a log counts as a sign of life, so a method that works for longer can log meanwhile.
+    /// How long the server may send nothing while an answer is due, or read nothing of a request. `None` for no limit. Default 5
+    /// min. Logs count as activity, so a method that runs for longer can log regularly.
     pub read: Option<Duration>,
-    /// How long a unary call may take in all, from the first byte sent to the last one read. On a stream it bounds
-    /// each turn. Default `None`, because an answer that keeps coming is no reason to give up.
+    /// How long a unary call may take in total, from the first byte sent to the last byte read. On a stream it limits each turn.
+    /// Default `None`, because an answer that keeps arriving should not be interrupted.
     pub call: Option<Duration>,
 }
 
@@ -38,7 +38,7 @@ impl Timeouts {
     }
 }
 
-/// Which way bytes are about to move.
+/// The direction in which bytes will move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the server.
@@ -47,31 +47,31 @@ pub enum Direction {
     Write,
 }
 
-/// The timeouts of a connection, with what is left of the current turn.
+/// The timeouts of a connection, and the remaining time of the current turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Patience {
     timeouts: Timeouts,
-    /// The current turn: when it must be over, and whether its answer has begun.
+    /// The current turn: its end, and whether its answer has begun.
     turn: Option<(Option<Instant>, bool)>,
 }
 
 impl Patience {
-    /// A connection on which no turn has begun.
+    /// Creates the timeouts of a connection on which no turn has begun.
     pub fn new(timeouts: Timeouts) -> Self {
         Self { timeouts, turn: None }
     }
 
-    /// Returns how long the next read or write may take; `None` for any time. A write after a read begins a new turn.
+    /// Returns how long the next read or write may take; `None` for no limit. A write after a read begins a new turn.
     ///
     /// # Errors
-    /// `TimedOut` when the turn has used up the call's time.
+    /// `TimedOut` if the call's time limit has passed.
     pub fn next(&mut self, direction: Direction) -> io::Result<Option<Duration>> {
         let Timeouts { read, call } = self.timeouts;
         let Some(call) = call else { return Ok(read) };
         let reads = direction == Direction::Read;
         let (deadline, answered) = match self.turn {
             Some((deadline, answered)) if reads || !answered => (deadline, answered || reads),
-            // A time that the clock cannot express never comes.
+            // A time beyond the range of the clock means no limit.
             _ => (Instant::now().checked_add(call), reads),
         };
         self.turn = Some((deadline, answered));
@@ -82,7 +82,7 @@ impl Patience {
         Ok(left.into_iter().chain(read).min())
     }
 
-    /// Returns when the current turn must be over; `None` for any time, or when none has begun.
+    /// Returns when the current turn must end; `None` for no limit, or if no turn has begun.
     pub fn end(&self) -> Option<Instant> {
         self.turn.and_then(|(end, _)| end)
     }

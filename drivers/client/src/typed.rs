@@ -1,4 +1,4 @@
-//! Calls with Rust values: the parameters of a call from a tuple or a record, and what generated clients stand on.
+//! Calls with Rust values: parameters from a tuple or a record, and the basis of generated clients.
 
 use crate::client::Client;
 use crate::error::CallError;
@@ -11,7 +11,7 @@ use vgi_rpc_protocol::service::{MethodKind, StreamKind};
 use vgi_rpc_protocol::values::{FromArrow, ValueError};
 
 impl Client {
-    /// Makes a unary call with Rust values, and reads its result as one.
+    /// Makes a unary call with Rust values, and converts its result to one.
     ///
     /// ```no_run
     /// # fn run(client: &mut vgi_rpc_client::Client) -> Result<(), vgi_rpc_client::CallError> {
@@ -24,7 +24,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// See [`CallError`]. A parameter that does not fit its column, and a result that is no `T`, are
+    /// See [`CallError`]. If a parameter does not fit its column, or the result cannot be converted to `T`, the error is
     /// [`CallError::Value`].
     pub fn call<T>(&mut self, method: &Method<'_>, params: impl Params) -> Result<T, CallError>
     where
@@ -41,7 +41,7 @@ impl From<ValueError> for CallError {
     }
 }
 
-/// How this client calls a method of a generated one.
+/// Calls `call` with this client's form of a generated method.
 fn with_method<T>(method: &RemoteMethod, call: impl FnOnce(&Method<'_>) -> T) -> T {
     let remote = Remote::new(method.protocol.name);
     let remote = match method.protocol.version {

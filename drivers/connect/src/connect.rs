@@ -1,4 +1,4 @@
-//! Connecting to whatever an address names.
+//! Connects to an address of any supported transport.
 
 use crate::error::ConnectError;
 use std::process::Command;
@@ -10,7 +10,7 @@ use vgi_rpc_http::client::HttpOptions;
 use vgi_rpc_tls::ClientTls;
 use vgi_rpc_unix::SocksProxy;
 
-/// How the addresses begin that this build knows.
+/// The prefixes of the addresses that this build supports.
 const SCHEMES: &str = match (cfg!(unix), cfg!(feature = "http"), cfg!(feature = "tls")) {
     (true, true, true) => "cmd:, unix:, tcp:, tls:, http:// or https://",
     (true, true, false) => "cmd:, unix:, tcp: or http://",
@@ -20,7 +20,7 @@ const SCHEMES: &str = match (cfg!(unix), cfg!(feature = "http"), cfg!(feature = 
     (false, false, _) => "cmd: or tcp:",
 };
 
-/// Whether an address of TCP is a port, or ends with one.
+/// Whether a TCP address is a port, or ends with one.
 fn has_port(address: &str) -> bool {
     match address.rsplit_once(':') {
         Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok(),
@@ -55,28 +55,28 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets how long connecting to a socket may take; `None` for as long as the system allows. Default 10 s.
+    /// Sets how long connecting to a socket may take; `None` for the system's limit. Default 10 s.
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = Some(timeout.into());
         self
     }
 
-    /// Connects through a SOCKS5 proxy over TCP and HTTP. The proxy resolves host names. Default: directly.
+    /// Connects through a SOCKS5 proxy for TCP and HTTP. The proxy resolves host names. Default: directly.
     pub fn socks_proxy(mut self, proxy: SocksProxy) -> Self {
         self.socks_proxy = Some(proxy);
         self
     }
 
-    /// Sets what HTTP alone has, such as credentials. Timeouts and a proxy that are set on this type win over those in
-    /// `options`.
+    /// Sets options that only HTTP has, such as credentials. Timeouts and a proxy that are set on this type take precedence over
+    /// those in `options`.
     #[cfg(feature = "http")]
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
         self
     }
 
-    /// Sets whom to trust with `tls:` and `https://`, and which certificate to present there. Default: the web's authorities,
-    /// and none. It wins over that of [`http`](Self::http).
+    /// Sets which authorities to trust for `tls:` and `https://`, and which certificate to present there. Default: the web's
+    /// authorities, and no certificate. This takes precedence over the setting in [`http`](Self::http).
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: ClientTls) -> Self {
         self.tls = Some(tls);

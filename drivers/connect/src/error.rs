@@ -3,42 +3,42 @@
 use std::io;
 use thiserror::Error;
 
-/// There is no client for an address.
+/// No client could be created for an address.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The address names no transport that there is. It is not repeated, for it may have a secret in it.
+    /// The address does not name a supported transport. The error does not include it, because it may contain a secret.
     #[error("expected an address that begins with {expected}")]
     Scheme {
-        /// How the addresses begin that this build knows.
+        /// The prefixes of the addresses that this build supports.
         expected: &'static str,
     },
-    /// A command that cannot be split into words, or has none.
+    /// The command cannot be split into words, or has none.
     #[error("expected cmd: and a program with its arguments, quoted as in a shell")]
     Command,
     /// No path follows `unix:`.
     #[error("expected a path after unix:")]
     Path,
-    /// No host and port, nor a port alone, follow `tcp:`.
+    /// Neither a host with a port nor a port follows `tcp:`.
     #[error("expected a host and a port after tcp:, as in tcp:127.0.0.1:9000, or a port alone")]
     Port,
-    /// No host and port, nor a port alone, follow `tls:`.
+    /// Neither a host with a port nor a port follows `tls:`.
     #[cfg(feature = "tls")]
     #[error("expected a host and a port after tls:, as in tls:worker.example:9000, or a port alone")]
     TlsPort,
-    /// Whom to trust cannot be set up.
+    /// The trusted authorities cannot be set up.
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] vgi_rpc_tls::TlsConfigError),
-    /// This build lacks what the address needs.
+    /// This build does not include the feature that the address needs.
     #[error("an address that begins with {scheme} needs the feature {feature:?} of vgi-rpc-connect")]
     Feature {
-        /// How the address begins.
+        /// The prefix of the address.
         scheme: &'static str,
-        /// The feature of this crate that knows it.
+        /// The feature of this crate that supports it.
         feature: &'static str,
     },
-    /// Nobody listens, or the program cannot be started. The error names the path, the address or the program.
+    /// The connection was refused, or the program cannot be started. The error names the path, the address or the program.
     #[error("cannot connect: {0}")]
     Io(io::Error),
     /// The URL cannot be used, or a setting for HTTP is invalid.
@@ -58,7 +58,7 @@ impl From<vgi_rpc_http::client::SetupError> for ConnectError {
     }
 }
 
-// The message has the cause in it, so that the cause is not a source: a chain would print it twice.
+// The message includes the cause, so the cause is not a source: an error chain would print it twice.
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)

@@ -1,11 +1,11 @@
-//! A client for an address, whatever transport it names.
+//! Connects a client to an address of any supported transport.
 //!
 //! | address | server |
 //! | --- | --- |
 //! | `cmd:PROGRAM ARGUMENT...` | a worker that is started, and called over its stdin and stdout; quoted as in a shell |
 //! | `unix:PATH` | an AF_UNIX socket, on Unix |
-//! | `tcp:HOST:PORT`, `tcp:PORT` | a TCP socket; the host is 127.0.0.1 when left out |
-//! | `tls:HOST:PORT`, `tls:PORT` | a TCP socket whose connections carry TLS, with the feature `tls` |
+//! | `tcp:HOST:PORT`, `tcp:PORT` | a TCP socket; the host defaults to 127.0.0.1 |
+//! | `tls:HOST:PORT`, `tls:PORT` | a TCP socket whose connections use TLS, with the feature `tls` |
 //! | `http://...`, `https://...` | an HTTP server, with the features `http` (on by default) and `tls` |
 //!
 //! ```no_run
@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! The client is the same for all of them. What one transport alone has, such as sticky sessions over HTTP, is in that
+//! All of these return the same client type. Features of a single transport, such as sticky sessions over HTTP, are in that
 //! transport's crate.
 
 mod connect;

@@ -1,10 +1,10 @@
-//! Loads the JSON documents that decide who calls a vgi-rpc server, such as the key sets of JSON Web Tokens, and sends the forms that
-//! belong to signing in, over HTTPS.
+//! Loads the JSON documents that authenticate the callers of a vgi-rpc server, such as the key sets of JSON Web Tokens, and sends
+//! the forms for signing in, over HTTPS.
 //!
 //! A [`DocumentLoader`] answers the questions of [`auth::jwt`](vgi_rpc_protocol::http::auth::jwt) and of
-//! [`BrowserLogin`](vgi_rpc_protocol::http::oauth::BrowserLogin). Whoever answers them decides who
-//! is let in, so that only HTTPS to public addresses is requested unless another [`UrlPolicy`] is set, redirects are not followed,
-//! and anything but status 200 is a failure. One document is loaded at a time for all calls that wait for it.
+//! [`BrowserLogin`](vgi_rpc_protocol::http::oauth::BrowserLogin). The servers that it asks decide which callers are accepted. So
+//! it only uses HTTPS to public addresses unless another [`UrlPolicy`] is set, does not follow redirects, and treats any status
+//! but 200 as a failure. A document is loaded once for all calls that wait for it.
 //!
 //! ```no_run
 //! use vgi_rpc_documents::DocumentLoader;
@@ -37,16 +37,16 @@ use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_protocol::http::documents::{FormAnswer, LoadDocument, PostForm};
 
-/// How long a document may take, from the look-up of the name to its last byte.
+/// How long a document may take, from the resolution of the name to the last byte.
 const TIME_LIMIT: Duration = Duration::from_secs(8);
 
-/// For how long a document, or the failure to load it, answers further questions for it. A server asks again after as long; before
-/// that it only does so when callers go away while they wait.
+/// How long a document, or the failure to load it, is cached for further questions. A server repeats a question only after as
+/// long, or earlier if callers disconnect while they wait.
 const KEPT: Duration = Duration::from_secs(5);
-/// The most documents that are kept.
+/// The maximum number of cached documents.
 const MAX_KEPT: usize = 64;
 
-/// Loads documents. A clone shares its connections, and what was loaded in the last 5 s.
+/// Loads documents. A clone shares its connections, and the documents loaded in the last 5 s.
 #[derive(Clone)]
 pub struct DocumentLoader {
     fetcher: HttpFetcher,
@@ -54,22 +54,22 @@ pub struct DocumentLoader {
     kept: Arc<Mutex<HashMap<(String, usize), Kept>>>,
 }
 
-/// What was loaded, and when.
+/// A loaded document, and when it was loaded.
 struct Kept {
     at: Instant,
     body: Result<Bytes, Failure>,
 }
 
 impl DocumentLoader {
-    /// Loads over HTTPS from public addresses, and trusts the web's authorities.
+    /// Creates a loader that uses HTTPS to public addresses, and trusts the web's authorities.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// If TLS cannot be set up.
     pub fn new() -> Result<Self, TlsConfigError> {
         Ok(Self::with(HttpFetcher::new(HttpOptions::default())?, UrlPolicy::https_public()))
     }
 
-    /// Loads by this HTTP client what this policy allows, such as the documents of an issuer in a private network.
+    /// Creates a loader with this HTTP client and policy, for example for the documents of an issuer in a private network.
     pub fn with(fetcher: HttpFetcher, policy: UrlPolicy) -> Self {
         Self { fetcher, policy, kept: Arc::default() }
     }
@@ -87,7 +87,7 @@ impl DocumentLoader {
         }
     }
 
-    /// Sends a form, and gives the answer whatever its status. It blocks. Nothing of it is kept.
+    /// Sends a form, and returns the response whatever its status. It blocks. Nothing is cached.
     pub fn post(&self, form: &PostForm) -> Completion {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -111,7 +111,7 @@ impl DocumentLoader {
         }
     }
 
-    /// What was loaded from there a moment ago.
+    /// Returns the cached result of loading this document.
     fn kept(&self, document: &LoadDocument) -> Option<Result<Bytes, Failure>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(&key(document)).filter(|kept| kept.at.elapsed() < KEPT).map(|kept| kept.body.clone())
@@ -142,7 +142,7 @@ impl DocumentLoader {
     }
 
     fn exchange(&self, url: &str, request: &HttpRequest) -> Result<HttpResponse, Failure> {
-        // What the policy or the URL forbids, no other attempt changes; all else may be an outage.
+        // A refusal by the policy or the URL is permanent; any other failure may be an outage.
         let refused = |text: String| Failure::new(FailureReason::Refused, text);
         let location = Location::parse(url).map_err(|error| refused(error.to_string()))?;
         let response = self.fetcher.exchange(&location, request, &self.policy, TIME_LIMIT);
@@ -153,7 +153,7 @@ impl DocumentLoader {
     }
 }
 
-/// What may be read of a document decides whether it can be loaded.
+/// The size limit is part of the key, because it decides whether a document can be loaded.
 fn key(document: &LoadDocument) -> (String, usize) {
     (document.url.clone(), document.max_bytes)
 }
@@ -164,8 +164,8 @@ impl fmt::Debug for DocumentLoader {
     }
 }
 
-/// Answers the questions for documents and forms. Other effects fail: a closure performs those, and leaves these to
-/// [`load`](DocumentLoader::load) and [`post`](DocumentLoader::post).
+/// Answers questions for documents and forms. Other effects fail: a closure can perform those, and call
+/// [`load`](DocumentLoader::load) and [`post`](DocumentLoader::post) for these.
 impl Perform for DocumentLoader {
     fn perform(&self, request: &Request, _: &mut dyn FnMut(Bytes)) -> Completion {
         let Request::Question(question) = request else { return Failure::unsupported().into() };

@@ -1,9 +1,8 @@
-//! vgi-rpc inside an axum application, beside its own routes: `cargo run -p vgi-rpc-http --example axum`.
+//! Serves vgi-rpc in an axum application, beside its own routes: `cargo run -p vgi-rpc-http --example axum`.
 //!
-//! Any other HTTP server goes the same way: the head to [`Endpoint::begin`], then whatever the [`Transaction`] needs: the
-//! body, up to the limit that it names; work, which runs the handler and so belongs on a thread that may block; the
-//! completion of effects, or a wake-up. In the end it gives the answer. Then `curl http://127.0.0.1:8080/health` says how
-//! the server is.
+//! Other HTTP servers work the same way. Pass the head to [`Endpoint::begin`], then do what the [`Transaction`] needs: read the
+//! body, up to its limit; run work, which includes the handler, on a thread that may block; complete effects, or wait to be
+//! woken. Finally it returns the response. Then `curl http://127.0.0.1:8080/health` reports the server's health.
 
 use arrow_schema::DataType;
 use axum::Router;
@@ -41,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(axum::serve(listener, application).await?)
 }
 
-/// What requests are answered with.
+/// State for handling requests.
 #[derive(Clone)]
 struct Server {
     endpoint: Arc<Endpoint>,
@@ -49,8 +48,8 @@ struct Server {
     performer: Performer,
 }
 
-/// The application: a page of its own, and the endpoint at every other path. With a prefix, such as
-/// `builder.prefix("/vgi")`, the endpoint's routes are `/vgi`, `/vgi/` and `/vgi/{*path}`: it expects the whole path.
+/// The application: a page of its own, and the endpoint at every other path. With a prefix, such as `builder.prefix("/vgi")`, the
+/// endpoint's routes are `/vgi`, `/vgi/` and `/vgi/{*path}`: it expects the full path.
 pub fn router(endpoint: Arc<Endpoint>, performer: Performer) -> Router {
     Router::new()
         .route("/about", get(|| async { "The application's own page." }))
@@ -65,7 +64,7 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
     let arrival = RequestOrigin { now: now(), remote_address, ..RequestOrigin::default() };
     let mut transaction: Transaction = server.endpoint.begin(head, arrival);
     let mut body = Some(body);
-    // Woken when the sticky session of the request is free, and when an effect is completed.
+    // Woken when the request's sticky session is free, and when an effect is completed.
     let woken = Arc::new(Woken(Notify::new()));
     let waker = Waker::from(woken.clone());
     let mut inbox = server.performer.inbox(waker.clone());
@@ -96,7 +95,7 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
             }
             RequestStep::Work(work) => {
                 let done = spawn_blocking(move || work.run(&now)).await;
-                // An error means that it panicked.
+                // An error means that the work panicked.
                 if !done.is_ok_and(|done| transaction.complete(done).is_ok()) {
                     transaction.lose_work();
                 }
@@ -108,12 +107,12 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
     }
 }
 
-/// A waker that ends a wait of the task, whichever task it is.
+/// A waker that ends a wait of the task.
 struct Woken(Notify);
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
-        // Kept until the task waits.
+        // The notification is kept until the task waits.
         self.0.notify_one();
     }
 }
@@ -122,11 +121,11 @@ fn respond(RequestAnswer { response, record, .. }: RequestAnswer) -> Response {
     if let Some(record) = record {
         eprint!("{}", vgi_rpc_protocol::access_log::line(&record, now(), 0));
     }
-    // One copy, which a body that yields the segments one by one would save.
+    // Copies once; a body that yields the segments would avoid that.
     response.map(|segments| Body::from(segments.concat()))
 }
 
-/// The time since the Unix epoch.
+/// Returns the time since the Unix epoch.
 fn now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,9 +1,9 @@
-//! vgi-rpc over HTTP/1.1: a connection machine without I/O, a server, and a blocking client.
+//! vgi-rpc over HTTP/1.1: a protocol state machine without I/O, a server, and a blocking client.
 //!
-//! [`http1`] is the connection machine, for both roles: bytes in, requests and responses out; no socket, no clock,
-//! no thread. Two drivers are built on it: [`HttpServer`], on a mio event loop, and the blocking [`client`].
+//! [`http1`] has the state machines for both roles: bytes in, requests and responses out, without sockets, clocks or threads. Two
+//! drivers are built on them: [`HttpServer`], on a mio event loop, and the blocking [`client`].
 //!
-//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`. With the feature `tls` the client speaks https.
+//! The feature `zstd`, on by default, enables that of `vgi-rpc-protocol`. With the feature `tls` the client supports https.
 
 pub mod client;
 pub mod http1;
@@ -18,10 +18,10 @@ pub use vgi_rpc_reactor::{Ended, Handle, Layer, NoLayer, Statistics, Watch};
 #[cfg(feature = "tls")]
 pub use vgi_rpc_tls::{ClientCertificates, Pem, ServerTls, ServerTlsBuilder, TlsConfigError};
 
-/// The system's entropy, for [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder).
+/// Fills `bytes` with the system's entropy, for [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder).
 ///
 /// # Panics
-/// When the system has none to give, which leaves nothing that could be sealed safely.
+/// If the system's entropy cannot be read: nothing could be sealed safely without it.
 #[expect(
     clippy::panic,
     reason = "a token under a nonce that is not random would break the seal of all others"

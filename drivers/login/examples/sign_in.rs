@@ -1,10 +1,10 @@
-//! Asks a server that wants its callers to sign in which protocols it hosts, and signs in.
+//! Lists the protocols of a server that requires its callers to sign in, and signs in.
 //!
 //! ```sh
 //! cargo run -p vgi-rpc-login --example sign_in -- https://reports.example.org
 //! ```
 //!
-//! With a file as the second argument the login is kept there, for its owner alone.
+//! If the second argument is a file, the login is stored there, readable only by its owner.
 
 use std::error::Error;
 use vgi_rpc_http::client::HttpOptions;
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", protocol.protocol);
     }
     if let Some(error) = login.store_error() {
-        eprintln!("The login was not kept: {error}");
+        eprintln!("The login was not stored: {error}");
     }
     Ok(())
 }

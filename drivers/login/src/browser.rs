@@ -1,23 +1,24 @@
-//! Opening a browser.
+//! Opens a browser.
 
 use std::io::{self, ErrorKind};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-/// How long the program has to say that it cannot open a browser.
+/// How long to wait for the program to fail.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is looked at.
+/// The interval between checks.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Opens a URL with the browser of the user's desktop: `xdg-open`, `open` on macOS, or the handler of URLs on Windows. It starts that
-/// program, without a shell, and waits for it for 2 s at most: some of them run as long as the browser does. For [`LoginBuilder::browser`](crate::LoginBuilder::browser).
+/// Opens a URL with the browser of the user's desktop: `xdg-open`, `open` on macOS, or the URL handler on Windows. It starts that
+/// program without a shell, and waits for it for at most 2 s: some of these programs run as long as the browser. For
+/// [`LoginBuilder::browser`](crate::LoginBuilder::browser).
 ///
 /// # Errors
-/// When the program cannot be started or fails within 2 s, such as where there is no desktop.
+/// If the program cannot be started or fails within 2 s, for example without a desktop.
 pub fn open_browser(url: &str) -> io::Result<()> {
     if !url.starts_with("https://") && !url.starts_with("http://") {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "expected a URL of http or https"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "expected an http or https URL"));
     }
     let mut command = match () {
         () if cfg!(windows) => {
@@ -32,7 +33,7 @@ pub fn open_browser(url: &str) -> io::Result<()> {
     watch(command.spawn()?)
 }
 
-/// Waits until the program has failed, or has had the time to.
+/// Waits until the program has failed, or until the wait has passed.
 fn watch(mut child: Child) -> io::Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -43,7 +44,7 @@ fn watch(mut child: Child) -> io::Result<()> {
             None => sleep(PAUSE),
         }
     }
-    // Its end is waited for, so that the system can forget it.
+    // The process is awaited, so that it does not remain a zombie.
     thread::Builder::new().name("vgi-login-browser".into()).spawn(move || child.wait())?;
     Ok(())
 }

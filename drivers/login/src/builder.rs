@@ -1,4 +1,4 @@
-//! Setting a login up.
+//! Configures a login.
 
 use crate::login::Login;
 use crate::outside::Outside;
@@ -16,29 +16,29 @@ use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_protocol::http::login::{DevicePrompt, LoginError, LoginSettings, SavedLogin};
 use zeroize::Zeroizing;
 
-/// A login that cannot be set up.
+/// A login could not be built.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The server's URL is not one of `http` or `https`, or has a user, a query or a fragment.
-    #[error("expected the server's URL, of http or https and without a user, a query or a fragment")]
+    /// The server's URL is not an `http` or `https` URL, or has a user, a query or a fragment.
+    #[error("expected an http or https URL of the server, without a user, a query or a fragment")]
     Url,
-    /// The server's URL is one of `http` at another machine: tokens and calls would be sent in the clear. See
+    /// The server's URL is an `http` URL of another machine: tokens and calls would be sent unencrypted. See
     /// [`LoginBuilder::allow_plain_http`].
     #[error("expected an https URL of the server, or http to this machine, got http to another machine")]
     PlainHttp,
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(TlsConfigError),
-    /// The store cannot be read, or others can read it.
+    /// The store cannot be read, or other users can read it.
     #[error("the token store cannot be read: {}", OneLine(_0))]
     Store(io::Error),
-    /// What the store has kept is not a login at this server.
+    /// The stored data is not a login at this server.
     #[error(transparent)]
     Saved(LoginError),
 }
 
-/// How clients sign in. [`Login::builder`] begins one.
+/// Configures how clients sign in; made by [`Login::builder`].
 pub struct LoginBuilder {
     url: String,
     settings: LoginSettings,
@@ -51,7 +51,7 @@ pub struct LoginBuilder {
 }
 
 impl Login {
-    /// Begins to set up the login at the server with this URL: the one that calls are made to, with its prefix.
+    /// Begins to configure the login at the server with this URL: the one to which calls are made, with its prefix.
     pub fn builder(url: impl Into<String>) -> LoginBuilder {
         LoginBuilder::new(url.into())
     }
@@ -74,16 +74,17 @@ impl LoginBuilder {
         }
     }
 
-    /// Signs people in with a browser of this machine (RFC 8252): `open` is given the URL, and opens or prints it. It runs on a thread of
-    /// its own, and may wait for the person. Such as [`open_browser`](crate::open_browser). If it fails, a device code is used where that is possible.
+    /// Signs users in with a browser on this machine (RFC 8252), for example with [`open_browser`](crate::open_browser). `open`
+    /// receives the URL, and opens or prints it. It runs on its own thread, and may wait for the user. If it fails, a device code
+    /// is used if possible.
     #[must_use]
     pub fn browser(mut self, open: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Self {
         self.ways.browser = Some(Arc::new(open));
         self
     }
 
-    /// Signs people in with a code (RFC 8628): `show` tells the person to type it in at a URL. With a browser set too, this is for
-    /// authorization servers and machines without one.
+    /// Signs users in with a code (RFC 8628): `show` asks the user to enter it at a URL. If a browser is set too, this is used
+    /// for authorization servers and machines that do not support it.
     #[must_use]
     pub fn device_code(
         mut self,
@@ -93,15 +94,15 @@ impl LoginBuilder {
         self
     }
 
-    /// Sets how long a person may take. Default 5 min.
+    /// Sets how long a user may take. Default 5 min.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.ways.time_limit = limit;
         self
     }
 
-    /// Sets where tokens are kept between runs. Default: nowhere. A stored login is not used if `issuer`, `client_id` or `scopes` are
-    /// set to others than it was made with, or if it uses a token endpoint of the server and
+    /// Sets where tokens are stored between runs. Default: they are not stored. A stored login is not used if `issuer`,
+    /// `client_id` or `scopes` have changed, or if it uses a token endpoint of the server and
     /// [`use_published_token_endpoint`](Self::use_published_token_endpoint) is not set.
     #[must_use]
     pub fn store(mut self, store: impl TokenStore + 'static) -> Self {
@@ -109,83 +110,83 @@ impl LoginBuilder {
         self
     }
 
-    /// Sets the client to sign in as. Default: the one that the server names.
+    /// Sets the client id for signing in. Default: the one that the server publishes.
     #[must_use]
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.settings.client_id = Some(id.into());
         self
     }
 
-    /// Sets the client's secret, for an authorization server that wants one of programs too.
+    /// Sets the client secret, for an authorization server that also requires one of native programs.
     #[must_use]
     pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
         self.settings.client_secret = Some(Zeroizing::new(secret.into()));
         self
     }
 
-    /// Sets the scopes to ask for. Default: those that the server understands, and `openid` if it names none. Many authorization
-    /// servers give a refresh token for the scope `offline_access` only.
+    /// Sets the scopes to request. Default: those that the server names, or `openid` if it names none. Many authorization servers
+    /// issue a refresh token only for the scope `offline_access`.
     #[must_use]
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.scopes = Some(scopes.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Sets the one authorization server that may be used, by its issuer. Default: the first one that the server names.
+    /// Sets the only permitted authorization server, by its issuer. Default: the first one that the server names.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.settings.issuer = Some(issuer.into());
         self
     }
 
-    /// Uses a client's secret that the server publishes, as some do for providers that want one of every client. Default: it is left
-    /// out. A secret that everybody can read proves nothing.
+    /// Uses a client secret that the server publishes, as some do for providers that require one of every client. Default: it is
+    /// not sent. A public secret proves nothing.
     #[must_use]
     pub fn accept_published_secret(mut self) -> Self {
         self.settings.accept_published_secret = true;
         self
     }
 
-    /// Exchanges codes and refresh tokens at the token endpoint that the server publishes, if it does: such a server adds a secret that
-    /// its clients do not have. It then sees each refresh token. Default: the authorization server exchanges them.
+    /// Exchanges codes and refresh tokens at the token endpoint that the server publishes, if any: such a server adds a secret
+    /// that its clients do not have. It then sees each refresh token. Default: the authorization server exchanges them.
     #[must_use]
     pub const fn use_published_token_endpoint(mut self) -> Self {
         self.settings.use_published_token_endpoint = true;
         self
     }
 
-    /// Leaves the parameter `resource` (RFC 8707) out of all requests, for authorization servers that refuse it. Default: they are told
-    /// which server the token is for, and can restrict the token to it.
+    /// Omits the parameter `resource` (RFC 8707) from all requests, for authorization servers that refuse it. Default: it names
+    /// the server that the token is for, so that the authorization server can restrict the token to it.
     #[must_use]
     pub const fn omit_resource(mut self) -> Self {
         self.settings.omit_resource = true;
         self
     }
 
-    /// Sets the HTTP client of the requests to the authorization server, such as one that trusts an authority of its own.
+    /// Sets the HTTP client for requests to the authorization server, for example one that trusts a private authority.
     #[must_use]
     pub fn fetcher(mut self, fetcher: HttpFetcher) -> Self {
         self.fetcher = Some(fetcher);
         self
     }
 
-    /// Allows an `http` URL of a server on another machine, for private networks. Everybody on the network path can then read the tokens,
-    /// and can name another authorization server. Default: `http` to this machine alone.
+    /// Allows an `http` URL of a server on another machine, for private networks. Anyone on the network path can then read the
+    /// tokens, and can name another authorization server. Default: `http` only to this machine.
     #[must_use]
     pub const fn allow_plain_http(mut self) -> Self {
         self.allows_plain_http = true;
         self
     }
 
-    /// Sets where the authorization server may be. Default: `https` at public addresses, and this machine too if the server that is
-    /// called is there. The server itself may be anywhere.
+    /// Sets where the authorization server may be. Default: `https` at public addresses, and also this machine if the called
+    /// server is there. The called server itself may be anywhere.
     #[must_use]
     pub fn policy(mut self, policy: UrlPolicy) -> Self {
         self.policy = Some(policy);
         self
     }
 
-    /// Sets what sends the requests, in place of an HTTP client: it performs questions for
+    /// Sets the performer of the requests, instead of an HTTP client: it answers
     /// [`LoadDocument`](vgi_rpc_protocol::http::documents::LoadDocument) and
     /// [`PostForm`](vgi_rpc_protocol::http::documents::PostForm).
     #[must_use]
@@ -194,7 +195,7 @@ impl LoginBuilder {
         self
     }
 
-    /// Sets the login up, with the tokens that the store has. No request is sent yet.
+    /// Builds the login, with the tokens in the store. No request is sent yet.
     ///
     /// # Errors
     /// See [`SetupError`].
@@ -215,7 +216,7 @@ impl LoginBuilder {
             Some(document) => Some(SavedLogin::parse(&document, &server).map_err(SetupError::Saved)?),
             None => None,
         };
-        // A login that was made with other settings is not gone on with.
+        // A login made with other settings is not used.
         let saved = saved.filter(|saved| saved.terms.are_allowed_by(&self.settings));
         let outside = match self.perform {
             Some(perform) => perform,
@@ -237,7 +238,7 @@ fn is_local(server: &Location) -> bool {
     server.url().scheme() == "http" && UrlPolicy::https_or_http_loopback().check(server).is_ok()
 }
 
-/// Where the authorization server of this server may be if the application does not say.
+/// Returns where this server's authorization server may be if the application does not set it.
 fn default_policy(server: &Location) -> UrlPolicy {
     if is_local(server) { UrlPolicy::https_or_http_loopback() } else { UrlPolicy::https_public() }
 }

@@ -1,4 +1,4 @@
-//! A login in a file that its owner alone can read.
+//! Stores a login in a file that only its owner can read.
 
 use crate::store::TokenStore;
 use std::ffi::OsString;
@@ -7,26 +7,27 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// The most bytes of a file.
+/// The maximum size of the file.
 const MAX_BYTES: u64 = 256 << 10;
 
-/// Keeps a login in a file with the mode 0600, which is replaced as a whole. A file that its group or others can read or write is
-/// refused, as are a file of another user and a symbolic link. On Windows the folder decides who can read it: choose one of the user's own.
+/// Stores a login in a file with mode 0600, which is replaced atomically. It refuses a file that its group or others can read or
+/// write, a file of another user, and a symbolic link. On Windows the directory determines who can read it: choose one of the
+/// user's own.
 ///
-/// One file keeps the login at one server. Two programs with one file each use the tokens of the one that saved last; if the server
-/// rotates refresh tokens, the other one has its person sign in again.
+/// A file is for the login at one server. Two programs that share a file use the tokens of the one that saved last; if the server
+/// rotates refresh tokens, the other program's user has to sign in again.
 #[derive(Debug)]
 pub struct FileTokenStore {
     path: PathBuf,
 }
 
 impl FileTokenStore {
-    /// A store at this path. Its folder must exist.
+    /// Creates a store at this path. Its directory must exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// A file beside it, with a name of its own.
+    /// Returns the path of a file in the same directory, with a unique name.
     fn temporary(&self) -> io::Result<PathBuf> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
@@ -44,7 +45,7 @@ impl TokenStore for FileTokenStore {
             Err(error) => return Err(error),
         };
         check(&file)?;
-        // Its memory is not moved while it is read, so that no copy is left behind.
+        // The buffer is not reallocated during reading, so that no copy remains in memory.
         let mut login = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize + 1));
         file.take(MAX_BYTES + 1).read_to_end(&mut login)?;
         if login.len() as u64 > MAX_BYTES {
@@ -57,7 +58,7 @@ impl TokenStore for FileTokenStore {
         let temporary = self.temporary()?;
         let written = write(&temporary, login).and_then(|()| fs::rename(&temporary, &self.path));
         if written.is_err() {
-            // Anything that is left of it is a secret.
+            // Whatever remains of it is secret.
             let _ = fs::remove_file(&temporary);
         }
         written
@@ -81,7 +82,7 @@ fn write(path: &Path, login: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Opens the file to read it. A link is not followed, and a pipe is not waited for.
+/// Opens the file for reading. Does not follow a link or wait for a pipe.
 fn open(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
@@ -93,7 +94,7 @@ fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Refuses a file that others can read or write.
+/// Refuses a file that other users can read or write.
 #[cfg(unix)]
 fn check(file: &File) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -101,7 +102,7 @@ fn check(file: &File) -> io::Result<()> {
     let mode = metadata.permissions().mode() & 0o777;
     if !metadata.is_file() || mode & 0o077 != 0 {
         let text =
-            format!("expected a file that its owner alone can read and write (mode 600), got mode {mode:o}");
+            format!("expected a file that only its owner can read and write (mode 600), got mode {mode:o}");
         return Err(io::Error::new(ErrorKind::PermissionDenied, text));
     }
     if metadata.uid() != rustix::process::geteuid().as_raw() {

@@ -1,5 +1,5 @@
-//! Signs in clients that are refused with 401, with a browser on this machine or with a code that a person types on another one.
-//! Tokens are renewed before they expire, once for all calls that wait.
+//! Signs in the user of a client that is refused with 401, with a browser on this machine or with a code to enter on another one.
+//! Tokens are renewed before they expire, once for all waiting calls.
 //!
 //! ```no_run
 //! use vgi_rpc_http::client::HttpOptions;
@@ -21,32 +21,34 @@
 //! # }
 //! ```
 //!
-//! The first call is made without a credential. The server's 401 says where to sign in (RFC 9728); the person signs in, and the call is
-//! made again, once. Only a refusal that a new token can resolve leads to a login: a missing, invalid or expired credential.
+//! The first call is made without a credential. The server's 401 says where to sign in (RFC 9728); the user signs in, and the
+//! call is retried once. Only a refusal that a new token can resolve leads to a login: a missing, invalid or expired credential.
 //!
-//! | what | is |
+//! | item | behaviour |
 //! | --- | --- |
-//! | tokens | kept in memory unless a [`TokenStore`] is given, erased when they are dropped, and in no error or log. A header that is sent has a copy that is not erased |
+//! | tokens | kept in memory unless a [`TokenStore`] is set, erased when they are dropped, and never in errors or logs. A header
+//! that is sent has a copy that is not erased |
 //! | a token that is about to expire | renewed with its refresh token, by one call; all others wait for it |
-//! | a refresh token that is refused | forgotten; the person signs in again |
-//! | requests to other servers | `https` to public addresses, unless the server that is called is this machine; see [`LoginBuilder::policy`] |
-//! | a browser | started only by the function that [`LoginBuilder::browser`] is given |
-//! | the port that the browser comes back to | open on 127.0.0.1 while the person signs in, and for one redirect |
+//! | a refresh token that is refused | dropped; the user signs in again |
+//! | requests to other servers | `https` to public addresses, unless the called server is on this machine; see
+//! [`LoginBuilder::policy`] |
+//! | a browser | started only by the function passed to [`LoginBuilder::browser`] |
+//! | the port for the browser's redirect | open on 127.0.0.1 while the user signs in, and for one redirect |
 //!
-//! What is checked is in [`vgi_rpc_protocol::http::login`].
+//! The checks are described in [`vgi_rpc_protocol::http::login`].
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `builder`, `ways` | setting a login up |
+// | `builder`, `ways` | configuring a login |
 // | `login` | one login for any number of calls |
-// | `sign_in` | from a 401 to tokens: documents, forms, people |
-// | `loopback` | the port that a browser comes back to |
+// | `sign_in` | from a 401 to tokens: documents, forms, the user |
+// | `loopback` | the port for the browser's redirect |
 // | `outside` | requests to other servers |
-// | `store`, `file_store` | where tokens are kept |
+// | `store`, `file_store` | storing tokens |
 // | `browser` | opening a browser |
-// | `clock` | the time |
+// | `clock` | the system clock |
 
 mod browser;
 mod builder;

@@ -1,4 +1,4 @@
-//! One login for any number of calls.
+//! A login that any number of calls share.
 
 use crate::clock::now;
 use crate::outside::post;
@@ -30,18 +30,18 @@ struct Inner {
     store: Box<dyn TokenStore>,
     outside: Box<dyn Perform>,
     state: Mutex<State>,
-    /// A renewal has ended.
+    /// Notified when a renewal has ended.
     renewed: Condvar,
 }
 
 struct State {
     holder: TokenHolder,
-    /// What the tokens were given by.
+    /// The terms under which the tokens were issued.
     terms: Option<Terms>,
     store_error: Option<String>,
 }
 
-/// What a renewal gives: tokens, and what they were given by if that is new.
+/// The result of a renewal: tokens, and their terms if those are new.
 type Renewed = Result<(Tokens, Option<Terms>), LoginError>;
 
 impl Login {
@@ -61,13 +61,13 @@ impl Login {
         Self(Arc::new(Inner { server, settings, ways, store, outside, state, renewed: Condvar::new() }))
     }
 
-    /// Whether there is a valid token, or one can be obtained without asking a person.
+    /// Returns whether there is a valid token, or one can be obtained without user interaction.
     pub fn is_signed_in(&self) -> bool {
         let state = self.state();
         state.holder.tokens().is_some_and(|tokens| tokens.is_valid_at(now()) || tokens.can_be_refreshed())
     }
 
-    /// Has the person sign in now, and not at the first call. It blocks.
+    /// Signs the user in now, instead of at the first call. It blocks.
     ///
     /// # Errors
     /// See [`LoginError`].
@@ -76,11 +76,11 @@ impl Login {
         self.settle(step, None).map(drop)
     }
 
-    /// Forgets the tokens, and erases them from the store. The authorization server is not told: its own session may sign the same person
-    /// in again without a question.
+    /// Drops the tokens, and erases them from the store. The authorization server is not notified: its own session may sign the
+    /// same user in again without interaction.
     ///
     /// # Errors
-    /// When the store cannot erase them.
+    /// If the store cannot erase them.
     pub fn sign_out(&self) -> io::Result<()> {
         let mut state = self.state();
         state.holder.forget();
@@ -88,7 +88,7 @@ impl Login {
         self.0.store.erase()
     }
 
-    /// Why the store has not kept the last tokens, if it has not. Calls go on with them all the same.
+    /// Returns why the store could not save the last tokens, if it could not. Calls use them nevertheless.
     pub fn store_error(&self) -> Option<String> {
         self.state().store_error.clone()
     }
@@ -97,7 +97,7 @@ impl Login {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries out a step, and returns the token, if there is one then.
+    /// Performs a step, and then returns the token, if any.
     fn settle(
         &self,
         step: Step,
@@ -121,7 +121,7 @@ impl Login {
         Ok(self.state().holder.tokens().map(|tokens| Zeroizing::new(tokens.bearer().to_owned())))
     }
 
-    /// Renews the tokens, for all calls that wait.
+    /// Renews the tokens for all waiting calls.
     fn renew(&self, renewal: Renewal, challenge: Option<Challenge>) -> Result<(), LoginError> {
         let under_way = UnderWay { login: self, has_ended: false };
         let mut renewed = match &renewal {
@@ -129,7 +129,7 @@ impl Login {
             _ => self.ask_person(challenge.clone()),
         };
         loop {
-            // Under one lock, so that nothing is stored after the tokens were forgotten.
+            // Under one lock, so that no tokens are stored after they were dropped.
             let mut state = self.state();
             let is_stale = state.holder.is_stale();
             let is_new = renewed.is_ok();
@@ -149,7 +149,7 @@ impl Login {
             }
             let outcome = state.holder.outcome(0).cloned().unwrap_or(Ok(()));
             if !is_stale && state.holder.tokens().is_none() {
-                // The stored tokens are of no use any more.
+                // The stored tokens are no longer valid.
                 state.store_error = self.0.store.erase().err().map(|error| error.to_string());
             }
             drop(state);
@@ -180,12 +180,12 @@ impl Login {
         self.0.store.save(login.to_json().as_bytes())
     }
 
-    /// Whether this URL is at the origin of the server that the tokens are for.
+    /// Whether this URL has the origin of the server that the tokens are for.
     fn is_for(&self, server: &str) -> bool {
         Location::parse(server).is_ok_and(|url| url.url().origin() == self.0.server.url().origin())
     }
 
-    /// Whether a person could be asked, so that a refusal without a way to do that stands as it is.
+    /// Whether a login is possible. If not, the refusal is final.
     fn can_mend(&self, challenge: Option<&Challenge>) -> bool {
         let can_ask = self.0.ways.browser.is_some() || self.0.ways.device_code.is_some();
         let says_where = challenge.is_some_and(|challenge| challenge.resource_metadata.is_some());
@@ -194,7 +194,7 @@ impl Login {
     }
 }
 
-/// A renewal that ends, whatever panics, so that no call waits for ever.
+/// A renewal in progress. It also ends after a panic, so that no call waits forever.
 struct UnderWay<'a> {
     login: &'a Login,
     has_ended: bool,
@@ -220,12 +220,12 @@ impl Drop for UnderWay<'_> {
 impl Credentials for Login {
     fn authorization(&self, server: &str) -> io::Result<Option<HeaderValue>> {
         if !self.is_for(server) {
-            let text = "expected the credentials of a client of the server that the login is for, got another server";
+            let text = "expected a client of the server that the login is for, got one of another server";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let step = self.state().holder.request(now());
         let settled = self.settle(step, None);
-        // A renewal that fails does not fail a call whose token is still valid.
+        // A failed renewal does not fail a call whose token is still valid.
         let token = settled.or_else(|error| self.state().holder.valid_bearer(now()).map(Some).ok_or(error));
         token.map_err(io::Error::other)?.map(|token| header(&token)).transpose()
     }
@@ -244,7 +244,7 @@ impl Credentials for Login {
             None => None,
         };
         let says_where = challenge.as_ref().is_some_and(|challenge| challenge.resource_metadata.is_some());
-        // A refusal without a reason may be anything, unless it says where to sign in.
+        // A refusal without a reason is not resolved by a token, unless it says where to sign in.
         let is_mendable = match refusal.reason {
             Reason::MissingCredential | Reason::InvalidCredential | Reason::ExpiredCredential => true,
             _ => refusal.reason == Reason::Unauthorized && says_where,

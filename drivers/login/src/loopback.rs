@@ -1,4 +1,4 @@
-//! The port that a browser comes back to. RFC 8252, section 7.3.
+//! The port to which a browser is redirected. RFC 8252, section 7.3.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -6,13 +6,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use vgi_rpc_protocol::http::login::{CodeFlow, CodeStep, LoginError, RedirectReply};
 
-/// The most bytes of a request's head.
+/// The maximum size of a request's head in bytes.
 const MAX_HEAD: usize = 16 << 10;
-/// The most connections at a time. Browsers open some that they do not use.
+/// The maximum number of connections. Browsers open some that they do not use.
 const MAX_CONNECTIONS: usize = 32;
-/// How long a connection may send nothing, and how long it may take the reply.
+/// How long a connection may send nothing, and how long it may take to receive the reply.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the port is looked at.
+/// The interval between checks of the port.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A port of 127.0.0.1 that is open for one login.
@@ -31,12 +31,12 @@ struct Connection {
 enum Progress {
     Waiting,
     Gone,
-    /// The head has come.
+    /// The head has been received.
     Head,
 }
 
 impl Loopback {
-    /// Opens a port that the system chooses. Other machines cannot reach it.
+    /// Opens a port that the system chooses. It is not reachable from other machines.
     pub(crate) fn bind() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -48,10 +48,10 @@ impl Loopback {
         self.port
     }
 
-    /// Answers requests until one of them is the redirect of this login.
+    /// Responds to requests until one of them is the redirect of this login.
     ///
     /// # Errors
-    /// When none has come in time.
+    /// If no redirect has arrived in time.
     pub(crate) fn serve_one(
         &mut self,
         end: Instant,
@@ -90,13 +90,13 @@ impl Loopback {
     }
 
     fn accept(&mut self) {
-        // Whoever connects all the time does not keep the others from being read.
+        // A client that keeps connecting must not prevent other connections from being read.
         for _ in 0..MAX_CONNECTIONS {
             let Ok((stream, _)) = self.listener.accept() else { break };
             if stream.set_nonblocking(true).is_err() {
                 continue;
             }
-            // The oldest one gives way, so that idle connections keep nobody out.
+            // The oldest connection is closed, so that idle connections do not block new ones.
             if self.connections.len() >= MAX_CONNECTIONS {
                 self.connections.remove(0);
             }
@@ -124,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Sends a reply and closes the connection. A browser that does not take it has seen nothing; the login goes on.
+    /// Sends a reply and closes the connection. If the browser does not read it, the login continues.
     fn reply(&mut self, reply: RedirectReply) {
         let RedirectReply { status, page, .. } = reply;
         let text = format!(
@@ -140,7 +140,7 @@ impl Connection {
     }
 }
 
-/// The target of a `GET` of HTTP/1.
+/// Returns the target of an HTTP/1 `GET` request.
 fn target(head: &[u8]) -> Option<&str> {
     if head.len() > MAX_HEAD {
         return None;

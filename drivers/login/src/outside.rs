@@ -1,4 +1,4 @@
-//! Requests to other servers: documents and forms, as effects.
+//! Sends requests to other servers: documents and forms, as effects.
 
 use bytes::Bytes;
 use vgi_rpc_documents::DocumentLoader;
@@ -9,8 +9,7 @@ use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_protocol::http::documents::{FormAnswer, LoadDocument, PostForm};
 use vgi_rpc_protocol::http::login::LoginError;
 
-/// Sends requests: to the server that is called wherever that is, because the application has chosen it; to others if the policy
-/// allows it.
+/// Sends requests: to the called server at any address, because the application has chosen it; to others if the policy allows it.
 pub(crate) struct Outside {
     server: Location,
     own: DocumentLoader,
@@ -19,7 +18,7 @@ pub(crate) struct Outside {
 
 impl Outside {
     pub(crate) fn new(server: &Location, fetcher: HttpFetcher, policy: UrlPolicy) -> Self {
-        // It is given URLs of this server alone, and follows no redirects.
+        // It only receives URLs of this server, and does not follow redirects.
         let own = DocumentLoader::with(fetcher.clone(), UrlPolicy::unrestricted());
         Self { server: server.clone(), own, others: DocumentLoader::with(fetcher, policy) }
     }
@@ -41,7 +40,7 @@ impl Perform for Outside {
     }
 }
 
-/// Has a document loaded.
+/// Loads a document.
 pub(crate) fn load(perform: &dyn Perform, document: LoadDocument) -> Result<Vec<u8>, LoginError> {
     let mut data = Vec::new();
     let completion = perform
@@ -56,7 +55,7 @@ pub(crate) fn load(perform: &dyn Perform, document: LoadDocument) -> Result<Vec<
     }
 }
 
-/// Has a form sent.
+/// Sends a form.
 pub(crate) fn post(perform: &dyn Perform, form: PostForm) -> Result<FormAnswer, LoginError> {
     let completion = perform.perform(&Request::Question(Question::new(form)), &mut |_| {});
     match completion {

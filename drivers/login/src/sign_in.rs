@@ -1,4 +1,4 @@
-//! From a 401 to tokens: documents, forms, and a person.
+//! Signs a user in after a 401: documents, forms, and the user's interaction.
 
 use crate::clock::now;
 use crate::loopback::Loopback;
@@ -16,7 +16,7 @@ use vgi_rpc_protocol::http::login::{
     LoginSettings, Terms, Tokens,
 };
 
-/// What one login needs.
+/// The inputs of one login.
 pub(crate) struct SignIn<'a> {
     pub(crate) server: &'a Location,
     pub(crate) settings: &'a LoginSettings,
@@ -24,13 +24,13 @@ pub(crate) struct SignIn<'a> {
     pub(crate) outside: &'a dyn Perform,
 }
 
-/// What an application's function has failed with.
+/// Converts the error of an application's function.
 fn failed(error: &io::Error) -> LoginError {
     LoginError::Unavailable(error.to_string())
 }
 
 impl SignIn<'_> {
-    /// Signs a person in, by the first of the ways that the application and the authorization server both have.
+    /// Signs a user in, by the first way that both the application and the authorization server support.
     pub(crate) fn run(&self, challenge: Option<Challenge>) -> Result<(Tokens, Terms), LoginError> {
         let Ways { browser, device_code, .. } = self.ways;
         if browser.is_none() && device_code.is_none() {
@@ -49,7 +49,7 @@ impl SignIn<'_> {
                     let tokens = self.with_code(flow, loopback, end, &mut opening);
                     match opening.error {
                         None => return Ok((tokens?, terms)),
-                        // There may be no browser here.
+                        // This machine may have no browser.
                         Some(cause) => error = cause,
                     }
                 }
@@ -93,7 +93,7 @@ impl SignIn<'_> {
                     loopback.serve_one(end, &mut flow, &mut || opening.check())?;
                 }
                 CodeStep::Send(form) => {
-                    // One redirect is enough.
+                    // The first redirect is sufficient.
                     loopback = None;
                     flow.receive(post(self.outside, form), now());
                 }
@@ -123,10 +123,10 @@ impl SignIn<'_> {
     }
 }
 
-/// The application's function that opens a browser, on a thread of its own: the port is served while it runs.
+/// The application's function that opens a browser, on its own thread: the port is served while it runs.
 struct Opening {
     result: Receiver<io::Result<()>>,
-    /// What it has failed with.
+    /// The error of the function.
     error: Option<LoginError>,
     has_ended: bool,
 }
@@ -136,12 +136,12 @@ impl Opening {
         let (report, result) = channel();
         let (open, url) = (open.clone(), url.to_owned());
         let thread = thread::Builder::new().name("vgi-login-browser".into());
-        // Nobody may listen any more when it ends.
+        // The receiver may already be gone when the function ends.
         thread.spawn(move || drop(report.send(open(&url)))).map_err(|error| failed(&error))?;
         Ok(Self { result, error: None, has_ended: false })
     }
 
-    /// Fails when the function has failed.
+    /// Fails if the function has failed.
     fn check(&mut self) -> Result<(), LoginError> {
         if self.has_ended {
             return Ok(());
@@ -162,7 +162,7 @@ impl Opening {
     }
 }
 
-/// Random bytes for one login.
+/// Generates random bytes for one login.
 fn random() -> Result<[[u8; 32]; 3], LoginError> {
     let mut random = [[0; 32]; 3];
     for part in &mut random {

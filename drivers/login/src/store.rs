@@ -1,31 +1,31 @@
-//! Where tokens are kept between runs of a program.
+//! Stores tokens between runs of a program.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
-/// Keeps one login: a document of at most 256 KiB, which is a secret. It may be called on any thread, by one at a time.
+/// Stores one login: a secret document of at most 256 KiB. It may be called on any thread, but not concurrently.
 pub trait TokenStore: Send + Sync {
-    /// What was saved last; `None` if nothing was, or it was erased.
+    /// Returns the login that was saved last; `None` if there is none, or it was erased.
     ///
     /// # Errors
-    /// When it cannot be read, or others can read it.
+    /// If it cannot be read, or other users can read it.
     fn load(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>>;
 
-    /// Saves this in place of what was there. A reader finds one of both, whole.
+    /// Saves this login in place of the previous one. A reader sees either of them completely.
     ///
     /// # Errors
-    /// When it cannot be written. What was there stays.
+    /// If it cannot be written. The previous login remains.
     fn save(&self, login: &[u8]) -> io::Result<()>;
 
-    /// Erases what was saved.
+    /// Erases the saved login.
     ///
     /// # Errors
-    /// When it is still there.
+    /// If it could not be erased.
     fn erase(&self) -> io::Result<()>;
 }
 
-/// Keeps a login in memory, as long as this lives.
+/// Stores a login in memory, for the lifetime of this value.
 #[derive(Default)]
 pub struct MemoryTokenStore(Mutex<Option<Zeroizing<Vec<u8>>>>);
 

@@ -1,4 +1,4 @@
-//! How people sign in, and how long they may take.
+//! The ways in which users sign in, and the time limit.
 
 use std::io;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use vgi_rpc_protocol::http::login::DevicePrompt;
 
 /// Opens a browser at a URL.
 pub(crate) type Browser = dyn Fn(&str) -> io::Result<()> + Send + Sync;
-/// Shows a code to a person.
+/// Shows a code to the user.
 pub(crate) type ShowCode = dyn Fn(&DevicePrompt) -> io::Result<()> + Send + Sync;
 
-/// How people sign in, and how long they may take.
+/// The ways in which users sign in, and the time limit.
 #[derive(Clone)]
 pub(crate) struct Ways {
     pub(crate) browser: Option<Arc<Browser>>,

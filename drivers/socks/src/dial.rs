@@ -1,4 +1,4 @@
-//! Connecting, within one time limit.
+//! Connects through a proxy within one time limit.
 
 use crate::error::{SocksError, SocksErrorKind};
 use crate::negotiation::{Negotiation, Step};
@@ -12,12 +12,12 @@ use vgi_rpc_transfer::retry;
 impl SocksProxy {
     /// Connects to a target, whose host is a name that the proxy resolves, or an IP address without brackets.
     ///
-    /// The time limit holds for connecting to the proxy and all that it says, not for each of them; `None` for as long as the
-    /// system allows. The system resolves the name of the proxy, which is counted, but cannot be interrupted. The socket has no
-    /// timeouts when this returns.
+    /// The time limit applies to connecting to the proxy and the whole negotiation together; `None` for the system's limit. The
+    /// system resolves the name of the proxy; this counts towards the limit but cannot be interrupted. The returned socket has no
+    /// timeouts.
     ///
     /// # Errors
-    /// When there is no connection. It is never made without the proxy.
+    /// If connecting fails. It never falls back to a direct connection.
     pub fn connect(&self, host: &str, port: u16, timeout: Option<Duration>) -> Result<TcpStream, SocksError> {
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.dial(host, port, Deadline(end)).map_err(|kind| SocksError::new(kind, self.address()))
@@ -37,7 +37,7 @@ impl SocksProxy {
 
     /// Connects to the proxy.
     fn open(&self, deadline: Deadline) -> Result<TcpStream, SocksErrorKind> {
-        let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address");
+        let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name has no addresses");
         let addresses = (self.host.as_str(), self.port).to_socket_addrs().map_err(SocksErrorKind::Connect)?;
         for address in addresses {
             let connected = match deadline.left()? {
@@ -49,19 +49,19 @@ impl SocksProxy {
                 Err(error) => last = error,
             }
         }
-        // If the time is up, that is why.
+        // If the time limit has passed, that is the error.
         deadline.left()?;
         Err(SocksErrorKind::Connect(last))
     }
 }
 
-/// Talks to the proxy until the connection leads to the target.
+/// Negotiates with the proxy until the connection to the target is established.
 fn converse(
     mut socket: &TcpStream,
     mut negotiation: Negotiation,
     deadline: Deadline,
 ) -> Result<(), SocksErrorKind> {
-    // A reply's address has fewer bytes.
+    // A reply's address is shorter.
     let mut buffer = [0; 512];
     loop {
         match negotiation.poll() {
@@ -96,12 +96,12 @@ fn failed(error: io::Error) -> SocksErrorKind {
     }
 }
 
-/// When all of it must be done.
+/// The end of the time limit.
 #[derive(Clone, Copy, Debug)]
 struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// What is left, at least a microsecond: a socket takes zero for no limit.
+    /// Returns the remaining time, at least a microsecond: for a socket, zero means no limit.
     fn left(self) -> Result<Option<Duration>, SocksErrorKind> {
         let Some(end) = self.0 else { return Ok(None) };
         match end.saturating_duration_since(Instant::now()) {

@@ -1,11 +1,11 @@
-//! Why there is no connection through a proxy.
+//! Errors of connecting through a proxy.
 
 use crate::target::TargetError;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use thiserror::Error;
 
-/// There is no connection through the proxy. What was opened is closed, and nothing was sent to the target.
+/// A connection through the proxy failed. Its socket is closed, and nothing was sent to the target.
 #[derive(Debug)]
 pub struct SocksError {
     kind: SocksErrorKind,
@@ -14,11 +14,11 @@ pub struct SocksError {
     target: Option<String>,
 }
 
-/// What went wrong.
+/// The kind of failure.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SocksErrorKind {
-    /// The target cannot be named to the proxy. Nothing was opened.
+    /// The target cannot be expressed in a request to the proxy. No connection was opened.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The proxy cannot be reached.
@@ -27,31 +27,31 @@ pub enum SocksErrorKind {
     /// The connection to the proxy failed.
     #[error("the connection to the proxy failed: {0}")]
     Io(io::Error),
-    /// It took too long in all.
+    /// The time limit for all steps has passed.
     #[error("connecting exceeded its time limit")]
     TimedOut,
     /// The proxy closed the connection.
     #[error("expected {missing} more bytes from the proxy, got the end of the connection")]
     Closed {
-        /// Bytes that were still to come of a message, at least.
+        /// The minimum number of bytes that were missing from a message.
         missing: usize,
     },
-    /// The proxy refused, or does not speak SOCKS5 as it should.
+    /// The proxy refused, or violates the protocol.
     #[error(transparent)]
     Negotiation(#[from] NegotiationError),
 }
 
-/// The proxy refused, or does not speak SOCKS5 as it should.
+/// The proxy refused, or violates the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NegotiationError {
-    /// What answers is not a SOCKS5 proxy.
+    /// The peer is not a SOCKS5 proxy.
     #[error("expected an answer of version 5 of SOCKS, got version {0}")]
     Version(u8),
-    /// The proxy wants to know who connects in a way that was not offered.
-    #[error("expected the proxy to accept {}, got none of them accepted", offered(.with_credentials))]
+    /// The proxy requires an authentication method that was not offered.
+    #[error("expected the proxy to accept {}, got a refusal", offered(.with_credentials))]
     NoMethod {
-        /// Whether a user name and a password were offered, beside no authentication.
+        /// Whether a user name and a password were offered, in addition to no authentication.
         with_credentials: bool,
     },
     /// The proxy chose a method that was not offered.
@@ -59,29 +59,29 @@ pub enum NegotiationError {
     Method {
         /// The method that it chose.
         method: u8,
-        /// Whether a user name and a password were offered, beside no authentication.
+        /// Whether a user name and a password were offered, in addition to no authentication.
         with_credentials: bool,
     },
-    /// The answer to user name and password has another version.
+    /// The answer to the user name and password has another version.
     #[error("expected an answer of version 1 to user name and password, got version {0}")]
     CredentialsVersion(u8),
-    /// The proxy refuses the user name and the password.
+    /// The proxy refuses the user name and password.
     #[error("expected the proxy to accept user name and password, got status {0}")]
     Credentials(u8),
     /// The proxy did not connect to the target.
     #[error("the proxy did not connect: {0}")]
     Refused(Reply),
-    /// The byte that is reserved is not zero.
+    /// The reserved byte is not zero.
     #[error("expected a zero in the reserved byte of the reply, got {0}")]
     Reserved(u8),
-    /// The reply has an address of an unknown type.
+    /// The reply has an unknown address type.
     #[error("expected an address of type 1, 3 or 4 in the reply, got type {0}")]
     AddressType(u8),
 }
 
 fn offered(with_credentials: &bool) -> &'static str {
     match with_credentials {
-        true => "no authentication or a user name with a password",
+        true => "no authentication or a user name and password",
         false => "no authentication",
     }
 }
@@ -94,24 +94,24 @@ pub enum Reply {
     GeneralFailure,
     /// 2: the proxy's rules forbid it.
     NotAllowed,
-    /// 3: the target's network cannot be reached.
+    /// 3: the target's network is unreachable.
     NetworkUnreachable,
-    /// 4: the target cannot be reached, or its name is not known.
+    /// 4: the target is unreachable, or its name is unknown.
     HostUnreachable,
-    /// 5: nobody listens at the target.
+    /// 5: the target refused the connection.
     ConnectionRefused,
-    /// 6: the way to the target is too long, or it took too long.
+    /// 6: the time to live expired, or connecting timed out.
     TtlExpired,
-    /// 7: the proxy does not connect for others.
+    /// 7: the proxy does not support the command to connect.
     CommandNotSupported,
-    /// 8: the proxy cannot connect to such an address.
+    /// 8: the proxy does not support the address type.
     AddressTypeNotSupported,
-    /// Any other.
+    /// Any other code.
     Other(u8),
 }
 
 impl Reply {
-    /// The reply with this code, unless it is that of success.
+    /// Returns the reply with this code, or `None` for success.
     pub(crate) fn from_code(code: u8) -> Option<Self> {
         Some(match code {
             0 => return None,
@@ -145,12 +145,12 @@ impl fmt::Display for Reply {
         f.write_str(match self {
             Self::GeneralFailure => "general failure (reply 1)",
             Self::NotAllowed => "its rules forbid it (reply 2)",
-            Self::NetworkUnreachable => "the network cannot be reached (reply 3)",
-            Self::HostUnreachable => "the host cannot be reached (reply 4)",
+            Self::NetworkUnreachable => "the network is unreachable (reply 3)",
+            Self::HostUnreachable => "the host is unreachable (reply 4)",
             Self::ConnectionRefused => "the target refuses connections (reply 5)",
-            Self::TtlExpired => "the way is too long (reply 6)",
-            Self::CommandNotSupported => "it does not connect for others (reply 7)",
-            Self::AddressTypeNotSupported => "it cannot connect to such an address (reply 8)",
+            Self::TtlExpired => "the time to live expired (reply 6)",
+            Self::CommandNotSupported => "it does not support the command to connect (reply 7)",
+            Self::AddressTypeNotSupported => "it does not support the address type (reply 8)",
             Self::Other(code) => return write!(f, "an unknown reason (reply {code})"),
         })
     }
@@ -161,18 +161,18 @@ impl SocksError {
         Self { kind: kind.into(), proxy, target: None }
     }
 
-    /// Has the text name the target too, for callers whose own errors do not.
+    /// Adds the target to the text, for callers whose own errors do not name it.
     pub fn with_target(mut self, target: impl Into<String>) -> Self {
         self.target = Some(target.into());
         self
     }
 
-    /// What went wrong.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> &SocksErrorKind {
         &self.kind
     }
 
-    /// The class of the failure, as if the target had been connected to directly.
+    /// Returns the class of the failure, as for a direct connection to the target.
     pub fn io_kind(&self) -> ErrorKind {
         match &self.kind {
             SocksErrorKind::Target(_) => ErrorKind::InvalidInput,
@@ -197,10 +197,10 @@ impl fmt::Display for SocksError {
     }
 }
 
-// The text has the cause in it, so that the cause is not a source: a chain would print it twice.
+// The text includes the cause, so the cause is not a source: an error chain would print it twice.
 impl std::error::Error for SocksError {}
 
-/// An error of the same class, which [`io::Error::get_ref`] gives this error of.
+/// Creates an error of the same class, whose [`io::Error::get_ref`] returns this error.
 impl From<SocksError> for io::Error {
     fn from(error: SocksError) -> Self {
         Self::new(error.io_kind(), error)

@@ -1,12 +1,11 @@
-//! TCP connections through a SOCKS5 proxy, which resolves the names of its targets: what other programs write as `socks5h`.
+//! TCP connections through a SOCKS5 proxy, which resolves the names of its targets: the scheme `socks5h` of other programs.
 //!
-//! [`SocksProxy`] is a setting of clients, made of an address such as `socks5h://127.0.0.1:1080`. Its
-//! [`connect`](SocksProxy::connect) gives a socket that leads to the target, within one time limit for all of it.
-//! [`Negotiation`] is what is said to the proxy, without I/O.
+//! [`SocksProxy`] is a setting of clients, parsed from an address such as `socks5h://127.0.0.1:1080`. Its
+//! [`connect`](SocksProxy::connect) returns a socket connected to the target, within one time limit for all steps.
+//! [`Negotiation`] is the protocol with the proxy, without I/O.
 //!
-//! The name of a target is never resolved on this machine, and a connection that the proxy does not make is not made
-//! directly. The conversation with the proxy is not encrypted, its credentials included; what follows is the client's, who may
-//! speak TLS with the target.
+//! The name of a target is never resolved on this machine, and if the proxy does not connect, there is no direct connection. The
+//! negotiation with the proxy is not encrypted, including the credentials; after it, the client can use TLS with the target.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -22,10 +21,10 @@
 // | file | subject |
 // | --- | --- |
 // | `proxy` | the setting |
-// | `dial` | connecting |
-// | `negotiation` | what is said to the proxy |
-// | `target` | where a connection leads |
-// | `error` | why there is none |
+// | `dial` | connecting through the proxy |
+// | `negotiation` | the protocol with the proxy |
+// | `target` | the target of a connection |
+// | `error` | why a connection failed |
 
 mod dial;
 mod error;

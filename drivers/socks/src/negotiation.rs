@@ -1,4 +1,4 @@
-//! What is said to the proxy, without I/O. RFC 1928, and RFC 1929 for user names and passwords.
+//! The negotiation with the proxy, without I/O. RFC 1928, and RFC 1929 for user names and passwords.
 
 use crate::error::{NegotiationError, Reply};
 use crate::target::Target;
@@ -8,24 +8,24 @@ use zeroize::Zeroizing;
 const VERSION: u8 = 5;
 const CREDENTIALS_VERSION: u8 = 1;
 
-/// Methods.
+/// Authentication methods.
 const NO_AUTHENTICATION: u8 = 0;
 const USER_AND_PASSWORD: u8 = 2;
 const NONE_ACCEPTED: u8 = 0xff;
 
-/// The command, and a byte that is reserved.
+/// The command, and a reserved byte.
 const CONNECT: u8 = 1;
 const RESERVED: u8 = 0;
 
-/// Types of addresses.
+/// Address types.
 const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// Bytes of a port.
+/// The size of a port.
 const PORT: usize = 2;
 
-/// The user name and the password for the proxy. Neither is printed.
+/// The user name and password for the proxy. They are never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     user: Zeroizing<Vec<u8>>,
@@ -33,19 +33,19 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A user name and a password of 1 to 255 bytes each; `None` if either has another length.
+    /// Creates credentials from a user name and a password of 1 to 255 bytes each; `None` if either has another length.
     pub fn new(user: impl Into<Vec<u8>>, password: impl Into<Vec<u8>>) -> Option<Self> {
         let (user, password) = (Zeroizing::new(user.into()), Zeroizing::new(password.into()));
         let fits = |text: &[u8]| (1..=255).contains(&text.len());
         (fits(&user) && fits(&password)).then_some(Self { user, password })
     }
 
-    /// The message of RFC 1929, section 2.
+    /// Returns the message of RFC 1929, section 2.
     fn message(&self) -> Zeroizing<Vec<u8>> {
         let mut message = Zeroizing::new(Vec::with_capacity(3 + self.user.len() + self.password.len()));
         message.push(CREDENTIALS_VERSION);
         for text in [&self.user, &self.password] {
-            // Longer ones are not made.
+            // `new` refuses longer ones.
             message.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
             message.extend_from_slice(text);
         }
@@ -59,18 +59,18 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What comes next.
+/// The next step.
 #[derive(Debug)]
 pub enum Step {
-    /// These bytes are to be sent, all of them. They may be credentials, and are erased when they are dropped.
+    /// Send all of these bytes. They may be credentials, and are erased when they are dropped.
     Send(Zeroizing<Vec<u8>>),
-    /// So many bytes are to be read, and given to [`Negotiation::receive`]. None of them is the target's.
+    /// Read this many bytes, and pass them to [`Negotiation::receive`]. None of them are from the target.
     Read(usize),
-    /// The connection leads to the target.
+    /// The connection to the target is established.
     Connected,
 }
 
-/// A conversation with a proxy, until it has connected to the target. It never asks for a byte that the target sends.
+/// A negotiation with a proxy, until it has connected to the target. It never reads a byte that the target sends.
 ///
 /// ```
 /// use vgi_rpc_socks::{Negotiation, Step, Target};
@@ -92,7 +92,7 @@ pub struct Negotiation {
     credentials: Option<Credentials>,
     output: Option<Zeroizing<Vec<u8>>>,
     state: State,
-    /// What has come of the message that is expected.
+    /// The received part of the expected message.
     received: Vec<u8>,
 }
 
@@ -104,13 +104,13 @@ enum State {
     Reply,
     /// The length of the name in the reply.
     NameLength,
-    /// The rest of the reply, of so many bytes.
+    /// The rest of the reply, with this many bytes.
     Bound(usize),
     Connected,
 }
 
 impl State {
-    /// Bytes of the message that is expected.
+    /// Returns the size of the expected message in bytes.
     fn bytes(self) -> usize {
         match self {
             Self::Method | Self::Credentials => 2,
@@ -123,7 +123,7 @@ impl State {
 }
 
 impl Negotiation {
-    /// A conversation that is to begin.
+    /// Creates a negotiation that has not started.
     pub fn new(target: Target, credentials: Option<Credentials>) -> Self {
         let greeting = match credentials {
             Some(_) => vec![VERSION, 2, NO_AUTHENTICATION, USER_AND_PASSWORD],
@@ -133,11 +133,10 @@ impl Negotiation {
         Self { target, credentials, output, state: State::Method, received: Vec::new() }
     }
 
-    /// Takes in what the proxy has sent: at most as many bytes as the last [`Step::Read`] asked for. Further ones are
-    /// passed over.
+    /// Accepts bytes from the proxy: at most as many as the last [`Step::Read`] requested. Further ones are ignored.
     ///
     /// # Errors
-    /// When the proxy refuses, or says what it may not. The conversation is over then.
+    /// If the proxy refuses, or violates the protocol. The negotiation has then ended.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), NegotiationError> {
         let missing = self.state.bytes().saturating_sub(self.received.len());
         self.received.extend(bytes.iter().take(missing));
@@ -149,7 +148,7 @@ impl Negotiation {
         Ok(())
     }
 
-    /// What comes next.
+    /// Returns the next step.
     pub fn poll(&mut self) -> Step {
         match (self.output.take(), self.state) {
             (Some(output), _) => Step::Send(output),
@@ -158,7 +157,7 @@ impl Negotiation {
         }
     }
 
-    /// Reads a whole message. Gives what is expected next.
+    /// Parses a complete message. Returns the next state.
     fn take(&mut self, message: &[u8]) -> Result<State, NegotiationError> {
         let with_credentials = self.credentials.is_some();
         Ok(match (self.state, message) {
@@ -192,9 +191,9 @@ impl Negotiation {
             }
             (State::NameLength, &[length]) => State::Bound(usize::from(length) + PORT),
             (State::Method | State::Reply, &[version, ..]) => return Err(NegotiationError::Version(version)),
-            // Where the proxy connects from is of no interest.
+            // The address from which the proxy connects is not needed.
             (State::Bound(_), _) => State::Connected,
-            // Nothing else is whole.
+            // No other state has a complete message.
             (state, _) => state,
         })
     }

@@ -5,16 +5,16 @@ use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// Text that does not name a proxy. It is not repeated, for it may have a password in it.
+/// The text does not name a proxy. The error does not include it, because it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProxyUrlError {
-    /// It begins with another scheme.
+    /// It has another scheme.
     #[error("expected an address that begins with socks5h://")]
     Scheme,
-    /// It is that of a proxy whose clients resolve names themselves.
+    /// It is for a proxy whose clients resolve names themselves.
     #[error(
-        "expected socks5h://, with which the proxy resolves names; socks5://, with which its clients do, is not supported"
+        "expected socks5h://, whose proxy resolves names; socks5://, whose clients resolve them, is not supported"
     )]
     LocalNames,
     /// Host and port are missing or invalid.
@@ -22,12 +22,12 @@ pub enum ProxyUrlError {
         "expected a host and a port from 1 to 65535, as in socks5h://127.0.0.1:1080 or socks5h://[::1]:1080"
     )]
     HostAndPort,
-    /// The user name or the password is missing, too long, or not encoded as it should be.
+    /// The user name or the password is missing, too long, or incorrectly encoded.
     #[error(
-        "expected a user name and a password of 1 to 255 bytes each before the @, separated by a colon, in which bytes of other meaning are written as % and two hexadecimal digits"
+        "expected a user name and a password of 1 to 255 bytes each before the @, separated by a colon, with reserved bytes written as % and two hexadecimal digits"
     )]
     Credentials,
-    /// Something follows the port.
+    /// There is more text after the port.
     #[error("expected nothing after the port")]
     Rest,
 }
@@ -53,7 +53,7 @@ pub struct SocksProxy {
 }
 
 impl SocksProxy {
-    /// Host and port, as they are printed.
+    /// Returns the host and the port, as they are printed.
     pub(crate) fn address(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
@@ -79,7 +79,7 @@ impl FromStr for SocksProxy {
         if !scheme.eq_ignore_ascii_case("socks5h") {
             return Err(ProxyUrlError::Scheme);
         }
-        // A password with one of these in it is to be encoded, and a slash at the end says nothing.
+        // A password with one of these characters must be encoded. A trailing slash has no meaning.
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains(['/', '?', '#']) {
             return Err(ProxyUrlError::Rest);
@@ -113,7 +113,7 @@ fn parse_credentials(text: &str) -> Result<Credentials, ProxyUrlError> {
     parse().ok_or(ProxyUrlError::Credentials)
 }
 
-/// Undoes the encoding of a part of a URL.
+/// Decodes a percent-encoded part of a URL.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,10 +1,10 @@
-//! Where a connection leads.
+//! The target of a connection.
 
 use std::fmt;
 use std::net::IpAddr;
 use thiserror::Error;
 
-/// The most bytes of a name, and of each part of it.
+/// The maximum number of bytes of a name, and of each part of it.
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
@@ -37,10 +37,10 @@ enum Host {
 }
 
 impl Target {
-    /// A target, whose host is a name or an IP address without brackets.
+    /// Creates a target, whose host is a name or an IP address without brackets.
     ///
     /// # Errors
-    /// When the host is neither, or the port is zero.
+    /// If the host is neither, or the port is zero.
     pub fn new(host: &str, port: u16) -> Result<Self, TargetError> {
         if port == 0 {
             return Err(TargetError::Port);
@@ -53,7 +53,7 @@ impl Target {
         Ok(Self { host, port })
     }
 
-    /// Appends the address's type, the address and the port. RFC 1928, section 5.
+    /// Appends the address type, the address and the port. RFC 1928, section 5.
     pub(crate) fn write(&self, message: &mut Vec<u8>) {
         match &self.host {
             Host::Address(IpAddr::V4(address)) => {
@@ -61,7 +61,7 @@ impl Target {
                 message.extend(address.octets());
             }
             Host::Name(name) => {
-                // No more bytes are in a name.
+                // A name has at most this length.
                 message.extend([3, u8::try_from(name.len()).unwrap_or(u8::MAX)]);
                 message.extend(name.bytes());
             }

@@ -1,6 +1,6 @@
-//! What servers and clients both need to move a machine's bytes: vectored writes of an outbox, retries of interrupted system calls,
-//! errors of a peer that is gone, sockets with one time limit for all operations, the resolution of addresses, and a throttle
-//! for reports of events that peers can trigger.
+//! Helpers for servers and clients that move a state machine's bytes: vectored writes of an outbox, retries of interrupted system
+//! calls, errors of a peer that is gone, sockets with one time limit for all operations, the resolution of addresses, and a
+//! throttle for reports of events that peers can trigger.
 
 mod throttle;
 mod timed_socket;
@@ -11,15 +11,15 @@ use std::net::{SocketAddr, ToSocketAddrs};
 pub use throttle::Throttle;
 pub use timed_socket::TimedSocket;
 
-/// Slices given to one vectored write; more wait for the next.
+/// The number of slices passed to one vectored write; further ones wait for the next.
 const SLICES: usize = 64;
-/// Host of an address that names a port alone.
+/// The host of an address that is only a port.
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 
-/// Sends everything that waits by calling `write`, which sends some bytes and returns how many.
+/// Sends all pending output by calling `write`, which sends some bytes and returns how many.
 ///
 /// # Errors
-/// The errors of `write`, and `WriteZero` when it sends nothing.
+/// The errors of `write`, and `WriteZero` if it sends nothing.
 pub fn send(
     outbox: &mut impl Buf,
     mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
@@ -53,10 +53,10 @@ pub fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
 }
 
-/// The addresses that `[HOST:]PORT` stands for; the host is 127.0.0.1 when left out.
+/// Resolves `[HOST:]PORT`; the host defaults to 127.0.0.1.
 ///
 /// # Errors
-/// When the text is not an address, or the name cannot be resolved.
+/// If the text is not an address, or the name cannot be resolved.
 pub fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
     match address.parse::<u16>() {
         Ok(port) => Ok((DEFAULT_HOST, port).to_socket_addrs()?.collect()),

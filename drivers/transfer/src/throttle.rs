@@ -1,13 +1,13 @@
-//! Rate-limits reports of events that strangers can trigger.
+//! Rate-limits reports of events that untrusted peers can trigger.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The least time between two reports.
+/// The minimum time between two reports.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Lets one event through in ten seconds, and counts the others. For what an operator is to know of, but strangers decide how often
-/// happens.
+/// Admits one event in ten seconds, and counts the others. For events that an operator should know about, but whose frequency
+/// untrusted peers control.
 #[derive(Debug, Default)]
 pub struct Throttle(Mutex<State>);
 
@@ -18,13 +18,14 @@ struct State {
 }
 
 impl Throttle {
-    /// How many events were left out since the last report, if one that happens now is to be reported; `None` if it is left out too.
+    /// Returns how many events were omitted since the last report if an event should be reported now; `None` if it should be
+    /// omitted too.
     pub fn admit(&self) -> Option<u64> {
         self.admit_at(Instant::now())
     }
 
     fn admit_at(&self, now: Instant) -> Option<u64> {
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
             state.left_out += 1;

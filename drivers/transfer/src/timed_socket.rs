@@ -1,43 +1,43 @@
-//! A TCP socket whose reads and writes are together over in time.
+//! A TCP socket with a time limit for all its reads and writes together.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// A TCP socket that is read and written by something that may do so many times for one step of its caller, such as TLS.
+/// A TCP socket for a layer, such as TLS, that may read and write many times for one step of its caller.
 ///
-/// A socket's own timeout begins anew with each read. Here, each read and each write has what is left of the whole.
+/// A socket's own timeout starts again with each read. Here, each read and each write is limited to the remaining time.
 #[derive(Debug)]
 pub struct TimedSocket {
     socket: TcpStream,
     step: Option<Duration>,
     end: Option<Instant>,
-    /// The timeouts that the socket has for reads and for writes, once they were set.
+    /// The socket's current timeouts for reads and for writes, once they have been set.
     reads: Option<Option<Duration>>,
     writes: Option<Option<Duration>>,
 }
 
 impl TimedSocket {
-    /// A socket without limits, until some are set.
+    /// Creates a socket without limits.
     pub fn new(socket: TcpStream) -> Self {
         Self { socket, step: None, end: None, reads: None, writes: None }
     }
 
-    /// Sets how long each read and each write may take from now on, and when all of them must be over; `None` for no limit.
+    /// Sets how long each following read and write may take, and when all of them must have ended; `None` for no limit.
     pub fn limit(&mut self, step: Option<Duration>, end: Option<Instant>) {
         (self.step, self.end) = (step, end);
     }
 
-    /// The socket itself, whose use has no limits but those that were set last.
+    /// Returns the socket itself. Only the timeouts that were set last apply to its use.
     pub fn tcp(&self) -> &TcpStream {
         &self.socket
     }
 
-    /// What the next read or write may take. A socket's timeout cannot be zero, which would stand for none.
+    /// Returns how long the next read or write may take. A socket's timeout cannot be zero, which would mean no timeout.
     fn left(&self) -> io::Result<Option<Duration>> {
         let left = self.end.map(|end| end.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            return Err(io::Error::new(ErrorKind::TimedOut, "it took too long in all"));
+            return Err(io::Error::new(ErrorKind::TimedOut, "it took too long in total"));
         }
         Ok(left.into_iter().chain(self.step).min().map(|left| left.max(Duration::from_micros(1))))
     }
@@ -103,7 +103,7 @@ mod tests {
         assert!(matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock), "{error}");
         assert!(Instant::now() < end + Duration::from_secs(1));
         assert_eq!(socket.write(&[0]).unwrap_err().kind(), ErrorKind::TimedOut);
-        // Without an end, each read has its own time.
+        // Without an end, each read has a limit of its own.
         socket.limit(Some(Duration::from_secs(1)), None);
         socket.read_exact(&mut [0; 3]).unwrap();
         drop(socket);

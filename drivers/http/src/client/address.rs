@@ -4,31 +4,31 @@ use http::{HeaderValue, Uri};
 use std::fmt;
 use thiserror::Error;
 
-/// A URL that no request can be sent to. It is not repeated, for it may have a secret in it.
+/// A URL to which no request can be sent. The error does not include it, because it may contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// It is no URL.
+    /// It is not a valid URL.
     #[error("the URL cannot be parsed: {0}")]
     Syntax(String),
-    /// It is no absolute `http` or `https` URL.
+    /// It is not an absolute `http` or `https` URL.
     #[error("expected a URL that begins with http:// or https:// and names a host")]
     Scheme,
-    /// It has a user name: credentials belong into headers.
+    /// It has a user name: credentials belong in headers.
     #[error("expected a URL without user name and password")]
     UserInfo,
-    /// Its port is no number up to 65535.
+    /// Its port is not a number up to 65535.
     #[error("expected a port from 0 to 65535")]
     Port,
-    /// It has a query, where there can be none.
+    /// It has a query where none is allowed.
     #[error("expected a URL without a query")]
     Query,
-    /// There is no TLS in this build.
+    /// This build does not include TLS.
     #[error("https needs the feature \"tls\" of vgi-rpc-http")]
     NoTls,
 }
 
-/// A server: what to connect to, and what to call it.
+/// A server: the address to connect to, and its name in requests.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) is_https: bool,
@@ -45,7 +45,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Splits a URL into where it leads and the rest of it.
+/// Splits a URL into the server's address and the rest.
 pub(crate) fn parse(url: &str) -> Result<(Address, Uri), UrlError> {
     let (scheme, rest) = url.split_once(':').ok_or(UrlError::Scheme)?;
     let names_host =

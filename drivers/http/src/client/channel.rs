@@ -1,4 +1,4 @@
-//! What a client over HTTP stands on: every turn is a request, sent when it is asked for.
+//! The [`Channel`] of a client over HTTP: every turn is a request, sent when it is needed.
 
 use super::http_client::HttpClient;
 use arrow_array::RecordBatch;
@@ -13,20 +13,20 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, Next};
 
-/// The session of a channel, seen from outside.
+/// The state of a channel's session, shared with its owner.
 pub(super) type SharedSession = Arc<Mutex<Session>>;
 
 #[derive(Debug)]
 pub(super) struct HttpChannel {
     http: HttpClient,
     caller: ClientMachine,
-    /// What fetches batches that lie elsewhere, and uploads.
+    /// Fetches external batches, and uploads.
     external: Option<External>,
     session: Option<SharedSession>,
 }
 
 impl HttpClient {
-    /// Makes calls, one at a time; for more at a time, take more clients.
+    /// Returns a client that makes one call at a time; for concurrent calls, create more clients.
     pub fn client(&self) -> Client {
         Client::over(HttpChannel::new(self.clone(), self.another_caller(), None))
     }
@@ -40,7 +40,7 @@ impl HttpChannel {
     fn run(&mut self) -> Result<(), CallError> {
         let ran = self.http.run(&mut self.caller, self.external.as_ref(), self.http.deadline());
         if let (Some(shared), Some(session)) = (&self.session, self.caller.session()) {
-            // A copy of what is known is whole, whatever panics.
+            // The stored state is always complete, even after a panic.
             shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(session);
         }
         ran
@@ -92,7 +92,7 @@ impl Channel for HttpChannel {
     }
 
     fn may_be_wrong_kind(&self, error: &TransportError) -> bool {
-        // A header too many or too few.
+        // Too many or too few headers.
         matches!(error.downcast_ref(), Some(ResponseError::Streams(_)))
     }
 

@@ -1,27 +1,29 @@
-//! The trait [`Credentials`]: gives requests their credential, and another one when the server refuses it.
+//! The trait [`Credentials`]: provides the credential of requests, and another one if the server refuses it.
 
 use http::HeaderValue;
 use std::io::{self, ErrorKind};
 use vgi_rpc_protocol::http::unauthorized::Unauthorized;
 
-/// Gives requests their credential. It is called on any thread, and by several at a time: it is where calls wait for a token.
+/// Provides the credential of requests. It is called on any thread, and concurrently: calls wait in it for a token.
 ///
-/// An error fails the request, as [`FetchError::Credential`](super::FetchError::Credential), and must not show the credential.
+/// An error fails the request, as [`FetchError::Credential`](super::FetchError::Credential), and must not include the credential.
 pub trait Credentials: Send + Sync {
-    /// Returns the value of `Authorization` for the next request to the server at this URL, as the client was
-    /// [built](super::HttpOptions::build) with; `None` to send none. A credential must not go to another server than it is for.
+    /// Returns the value of `Authorization` for the next request to the server at this URL, with which the client was
+    /// [built](super::HttpOptions::build); `None` to send none. A credential must not be sent to any server but the one it is
+    /// for.
     ///
     /// # Errors
-    /// When there is no credential, and the request would be of no use without one.
+    /// If there is no credential, and the request would be useless without one.
     fn authorization(&self, server: &str) -> io::Result<Option<HeaderValue>>;
 
-    /// Is called when the server at this URL has refused a call, with status 401, and `sent` as the credential. Returns another credential to
-    /// send the request with once more; if that is refused too, the call fails. With `None` it fails at once, with this refusal.
+    /// Called when the server at this URL has refused a call with status 401, and with `sent` as the credential. Returns another
+    /// credential with which the request is sent once more; if that is refused too, the call fails. With `None` the call fails at
+    /// once with this refusal.
     ///
-    /// By default a refusal stands.
+    /// The default returns `None`.
     ///
     /// # Errors
-    /// When a new credential could not be obtained.
+    /// If a new credential could not be obtained.
     fn refused(
         &self,
         server: &str,
@@ -33,13 +35,13 @@ pub trait Credentials: Send + Sync {
     }
 }
 
-/// A function that gives a bearer token.
+/// A function that returns a bearer token.
 pub(super) struct Bearer<F>(pub(super) F);
 
 impl<F: Fn() -> io::Result<String> + Send + Sync> Credentials for Bearer<F> {
     fn authorization(&self, _: &str) -> io::Result<Option<HeaderValue>> {
         let token = (self.0)()?;
-        // The error does not say what the token is.
+        // The error does not include the token.
         let value = HeaderValue::try_from(format!("Bearer {token}"));
         let value = value.map_err(|_| {
             let text = "expected a token of printable characters";

@@ -11,21 +11,21 @@ use vgi_rpc_protocol::OneLine;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The URL leads nowhere.
+    /// The URL is invalid.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// The request cannot be put into HTTP/1.1.
+    /// The request cannot be expressed in HTTP/1.1.
     #[error("the request cannot be sent: {0}")]
     Request(CommandError),
     /// The credential could not be obtained, or cannot be sent in a header.
     #[error("there is no credential: {0}")]
     Credential(io::Error),
-    /// There is no connection: nobody listens, the name is unknown, it took too long, or TLS was not agreed on.
+    /// There is no connection: it was refused, the name is unknown, it took too long, or the TLS handshake failed.
     #[error("cannot connect to {address}: {}", OneLine(error))]
     Connect {
         /// Host and port.
         address: String,
-        /// What went wrong with the last address that was tried.
+        /// The error of the last address that was tried.
         error: io::Error,
     },
     /// Writing or reading failed, or took too long.
@@ -36,7 +36,7 @@ pub enum FetchError {
         /// Whether any of the request may have reached the server.
         sent: bool,
     },
-    /// What the server sent is no acceptable response, or not all of one.
+    /// The server did not send an acceptable, complete response.
     #[error("the exchange failed: {0}")]
     Response(ExchangeError),
 }
@@ -48,7 +48,7 @@ impl From<CommandError> for FetchError {
 }
 
 impl FetchError {
-    /// Whether any of the request may have reached the server. If not, sending it again does no harm.
+    /// Whether any of the request may have reached the server. If not, it can safely be sent again.
     pub fn may_have_reached_server(&self) -> bool {
         match self {
             Self::Url(_) | Self::Request(_) | Self::Credential(_) | Self::Connect { .. } => false,
@@ -57,7 +57,7 @@ impl FetchError {
         }
     }
 
-    /// The class of the failure, as the system's errors have it.
+    /// Returns the class of the failure, as an [`io::ErrorKind`].
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Url(_) | Self::Request(_) => io::ErrorKind::InvalidInput,

@@ -1,4 +1,4 @@
-//! One request to any URL.
+//! Sends a single request to any URL.
 
 use super::address::parse;
 use super::deadline::Deadline;
@@ -14,22 +14,21 @@ use vgi_rpc_socks::SocksProxy;
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::ClientTls;
 
-/// What a fetch may take.
+/// The limits of a fetch.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FetchOptions {
-    /// The most bytes that the response's body may have. Default 64 MiB.
+    /// The maximum size of the response's body in bytes. Default 64 MiB.
     pub max_body_bytes: u64,
-    /// How long connecting may take, to each address that a name stands for; `None` for as long as the system allows.
-    /// Default 10 s.
+    /// How long connecting may take, for each address of a name; `None` for the system's limit. Default 10 s.
     pub connect_timeout: Option<Duration>,
-    /// How long the server may send nothing, or read nothing; `None` for ever. Default 30 s.
+    /// How long the server may send nothing, or read nothing; `None` for no limit. Default 30 s.
     pub read_timeout: Option<Duration>,
-    /// How long all of it may take; `None` for ever. Default 5 min.
+    /// How long the whole fetch may take; `None` for no limit. Default 5 min.
     pub timeout: Option<Duration>,
     /// A SOCKS5 proxy to connect through, which resolves host names; `None` to connect directly. Default `None`.
     pub socks_proxy: Option<SocksProxy>,
-    /// Whom to trust; `None` for the web's authorities. Default `None`.
+    /// The authorities to trust; `None` for the web's authorities. Default `None`.
     #[cfg(feature = "tls")]
     pub tls: Option<ClientTls>,
 }
@@ -48,11 +47,11 @@ impl Default for FetchOptions {
     }
 }
 
-/// Sends a request to `url`, on a connection of its own. The request's own URI does not matter; its method, headers
-/// and body do. Redirects are not followed, and content codings not undone.
+/// Sends a request to `url` on a new connection. The request's own URI is ignored; its method, headers and body are used.
+/// Redirects are not followed, and content codings are not decoded.
 ///
 /// # Errors
-/// When there is no response. A response of any status is one.
+/// If there is no response. A response with an error status is not an error.
 pub fn fetch(
     url: &str,
     mut request: Request<Vec<Bytes>>,
@@ -72,7 +71,7 @@ pub fn fetch(
     Sender { address, dialer, pool: Pool::new(0) }.send(request, options.max_body_bytes, deadline)
 }
 
-/// The path and the query.
+/// Returns the path and the query.
 fn path_of(uri: &Uri) -> Uri {
     uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
 }

@@ -1,4 +1,4 @@
-//! Clients and sessions of one server.
+//! Makes clients and sessions of one server.
 
 use super::credentials::Credentials;
 use super::deadline::Deadline;
@@ -17,18 +17,18 @@ use vgi_rpc_protocol::http::capabilities::Capabilities;
 use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError};
 use vgi_rpc_protocol::http::unauthorized::Unauthorized;
 
-/// One server, the connections to it, and what it has said of itself. Cloning it is cheap, and the clones share these;
-/// any number of threads may use them at once.
+/// A server, the connections to it, and its known capabilities. Clones are cheap and share these; any number of threads may use
+/// them at once.
 ///
 /// It is made by [`HttpOptions::build`](super::HttpOptions::build).
 #[derive(Clone)]
 pub struct HttpClient(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    /// What other callers are made of.
+    /// New callers are derived from it.
     pub(super) caller: ClientMachine,
     pub(super) sender: Sender,
-    /// As it was given, with the prefix.
+    /// The URL as given, with the prefix.
     pub(super) url: String,
     pub(super) credentials: Option<Arc<dyn Credentials>>,
     pub(super) read_timeout: Option<Duration>,
@@ -42,7 +42,7 @@ impl fmt::Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// Asks the server what it can do and allows. No credential is needed for this.
+    /// Requests the server's capabilities and limits. No credential is needed for this.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -53,17 +53,17 @@ impl HttpClient {
         Ok(caller.capabilities().unwrap_or_default())
     }
 
-    /// What one turn may take, from now on.
+    /// Returns the deadline of a turn that begins now.
     pub(super) fn deadline(&self) -> Deadline {
         Deadline::new(self.0.call_timeout, self.0.read_timeout)
     }
 
-    /// A caller that knows what the others know of the server.
+    /// Returns a new caller that shares what is known about the server.
     pub(super) fn another_caller(&self) -> ClientMachine {
         self.0.caller.another()
     }
 
-    /// Sends what a caller has to send, and gives it the responses. Effects that it waits for are performed meanwhile.
+    /// Sends a caller's requests and passes it the responses. Performs the effects for which it waits.
     pub(super) fn run(
         &self,
         caller: &mut ClientMachine,
@@ -76,7 +76,7 @@ impl HttpClient {
             let Some(request) = caller.poll_request() else { return Ok(()) };
             let is_call = request.method() == Method::POST;
             match self.send(request, max_body_bytes, deadline) {
-                // What was asked before the call is no part of it.
+                // A request before the call is not part of the call.
                 Ok(response) => caller.receive(response).map_err(|error| no_answer(error).sent(is_call))?,
                 Err(error) => {
                     caller.abandon();
@@ -94,7 +94,8 @@ impl HttpClient {
         }
     }
 
-    /// Sends a request with its credential. A call that is refused for want of another credential is sent once more with that.
+    /// Sends a request with its credential. If a call is refused with 401 and there is another credential, sends it once more
+    /// with that.
     fn send(
         &self,
         mut request: Request<Vec<Bytes>>,
@@ -116,7 +117,7 @@ impl HttpClient {
         match credentials.refused(&self.0.url, sent.as_ref(), &refusal).map_err(FetchError::Credential)? {
             Some(value) => {
                 authorize(&mut request, value);
-                // A person may have signed in meanwhile, which is no part of the call.
+                // Signing in may have taken a while, which does not count as part of the call.
                 self.0.sender.send(request, max_body_bytes, self.deadline())
             }
             None => Ok(response),
@@ -129,14 +130,14 @@ fn authorize(request: &mut Request<Vec<Bytes>>, mut value: HeaderValue) {
     request.headers_mut().insert(AUTHORIZATION, value);
 }
 
-/// What a 401 says. Of a body that is coded only the headers are read: the reason is there too.
+/// Parses a 401 response. If its body is encoded, only the headers are read: they include the reason.
 fn refusal(response: &Response<Bytes>) -> Option<Unauthorized> {
     let is_coded = response.headers().contains_key(CONTENT_ENCODING);
     let body: &[u8] = if is_coded { &[] } else { response.body() };
     Unauthorized::from_response(response.status(), response.headers(), body)
 }
 
-/// Performs the effects that a caller waits for, one after the other.
+/// Performs the effects for which a caller waits, one after the other.
 fn perform_effects(caller: &mut ClientMachine, external: Option<&External>) -> Result<(), CallError> {
     while let Some(event) = caller.poll_effect() {
         if let (EffectEvent::Requested(effect), Some(external)) = (event, external) {
@@ -146,7 +147,7 @@ fn perform_effects(caller: &mut ClientMachine, external: Option<&External>) -> R
     Ok(())
 }
 
-/// A request that got no response. Each has a connection of its own choice, so that the client can go on.
+/// A request that got no response. Each request chooses a connection, so the client remains usable.
 fn no_response(error: FetchError) -> TransportError {
     let retriable = match &error {
         FetchError::Connect { .. } | FetchError::Io { .. } | FetchError::Response(_) => true,
@@ -156,7 +157,7 @@ fn no_response(error: FetchError) -> TransportError {
     TransportError::new(error).kind(kind).usable().retriable(retriable)
 }
 
-/// A response that is not the answer to a call.
+/// A response that does not answer the call.
 fn no_answer(error: ResponseError) -> TransportError {
     let (retriable, delay) = match &error {
         ResponseError::Foreign(answer) => {

@@ -1,5 +1,5 @@
-//! The blocking client: sockets, connections kept for reuse, timeouts, and what is tried again. What requests and
-//! responses mean is `vgi_rpc_protocol::http::client`'s matter.
+//! The blocking client: sockets, connections kept for reuse, timeouts, and retries. The meaning of requests and responses is
+//! defined in `vgi_rpc_protocol::http::client`.
 //!
 //! ```no_run
 //! # fn run(params: arrow_array::RecordBatch) -> Result<(), Box<dyn std::error::Error>> {
@@ -13,35 +13,33 @@
 //! # }
 //! ```
 //!
-//! A request is sent again where the server cannot have acted on it, or where acting twice does no harm, and nowhere
-//! else; always to the same server:
+//! A request is sent again only if the server cannot have processed it, or if it is idempotent; always to the same server:
 //!
-//! | what happened | calls (POST) | HEAD, GET, OPTIONS, DELETE |
+//! | event | calls (POST) | HEAD, GET, OPTIONS, DELETE |
 //! | --- | --- | --- |
-//! | an idle connection turns out closed before anything was written | another connection | another connection |
+//! | an idle connection turns out to be closed before anything was written | another connection | another connection |
 //! | an idle connection ends before a byte of the response | error | once, on a new connection |
-//! | nobody listens at the address | its other addresses, then again after a while | the same |
+//! | the connection is refused | its other addresses, then again after a while | the same |
 //! | 401, and [`Credentials`] give another credential | once, with that | error |
-//! | 503 with a `Retry-After` of a few seconds | error | HEAD: twice at most, others not |
-//! | anything else, a timeout above all | error | error |
+//! | 503 with a `Retry-After` of a few seconds | error | HEAD: at most twice; others: error |
+//! | anything else, in particular a timeout | error | error |
 //!
-//! An error says whether any of the request may have reached the server: if not, the call can be made again without
-//! further thought. Redirects are not followed, proxies are used only if
-//! [set](HttpOptions::socks_proxy), and what the environment says of either is not read.
+//! An error says whether any of the request may have reached the server: if not, the call can safely be made again. Redirects are
+//! not followed. Proxies are used only if [set](HttpOptions::socks_proxy). Environment variables for either are ignored.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `options` | setting a client up |
+// | `options` | configuring a client |
 // | `http_client` | clients and sessions of one server |
-// | `channel` | what a `vgi_rpc_client::Client` over HTTP stands on |
+// | `channel` | the channel of a `vgi_rpc_client::Client` over HTTP |
 // | `session` | sticky sessions |
-// | `credentials` | what gives requests their credential |
+// | `credentials` | providing the credential of requests |
 // | `fetch` | one request to any URL |
-// | `sender` | what is sent again, as the documentation above has it |
+// | `sender` | retries, according to the table above |
 // | `pool` | connections kept for reuse |
-// | `connection` | one exchange on one connection |
+// | `pooled_connection` | one exchange on one connection |
 // | `socket`, `socket_timeouts`, `tls` | connecting, reading and writing within deadlines |
 // | `address` | URLs |
 // | `error` | why there is no response |

@@ -1,4 +1,4 @@
-//! Setting a client up.
+//! Configures a client.
 
 use super::address::{UrlError, parse};
 use super::credentials::{Bearer, Credentials};
@@ -20,11 +20,11 @@ use vgi_rpc_socks::SocksProxy;
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::ClientTls;
 
-/// A client that cannot be set up.
+/// A client that could not be built.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The URL leads nowhere.
+    /// The URL is invalid.
     #[error(transparent)]
     Url(#[from] UrlError),
     /// A setting is invalid.
@@ -32,7 +32,7 @@ pub enum SetupError {
     Settings(#[from] SettingsError),
 }
 
-/// How a server is called over HTTP, and how long it is waited for.
+/// How a server is called over HTTP, and how long a client waits for it.
 #[derive(Clone)]
 pub struct HttpOptions {
     settings: Settings,
@@ -60,27 +60,26 @@ impl Default for HttpOptions {
 }
 
 impl HttpOptions {
-    /// Sets the bounds of the Arrow streams in responses.
+    /// Sets the limits of the Arrow streams in responses.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// Sets the most bytes that a response may have, content coding undone; `None` for no limit of its own. Default
-    /// 256 MiB. With a limit the server is asked once, before the first call, whether it supports that.
+    /// Sets the maximum size of a response in bytes, after decoding its content coding; `None` for no separate limit. Default 256
+    /// MiB. With a limit the server is asked once, before the first call, whether it supports it.
     pub fn max_response_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.settings.max_response_bytes = bytes.into();
         self
     }
 
-    /// Sets the content codings accepted of responses, best first; none for no compression. Default
-    /// [`Coding::ALL`].
+    /// Sets the content codings accepted in responses, in order of preference; none for no compression. Default [`Coding::ALL`].
     pub fn codings(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
         self.settings.codings = codings.into_iter().collect();
         self
     }
 
-    /// Sets whether requests are compressed for a server that is known to take it. Default true.
+    /// Sets whether requests are compressed for a server that is known to support it. Default true.
     pub fn compress_requests(mut self, compress: bool) -> Self {
         self.settings.compress_requests = compress;
         self
@@ -98,28 +97,29 @@ impl HttpOptions {
         self
     }
 
-    /// Sends what `token` gives as a bearer token with every request: it is asked each time, and may give a new one.
-    /// Over `http` everybody on the way can read it.
+    /// Sends the result of `token` as a bearer token with every request. It is called each time, and may return a new token. Over
+    /// `http` anyone on the network path can read it.
     pub fn bearer(self, token: impl Fn() -> io::Result<String> + Send + Sync + 'static) -> Self {
         self.credentials(Bearer(token))
     }
 
-    /// Sets what gives every request its credential, and another one for a call that is refused with 401. It replaces
-    /// [`bearer`](Self::bearer). `Login` of the crate `vgi-rpc-login` signs people in.
+    /// Sets the credentials of every request, and of a call's retry after a 401. This replaces [`bearer`](Self::bearer). `Login`
+    /// of the crate `vgi-rpc-login` signs users in.
     pub fn credentials(mut self, credentials: impl Credentials + 'static) -> Self {
         self.credentials = Some(Arc::new(credentials));
         self
     }
 
-    /// Sets how long connecting may take, to each address that a name stands for. Default 10 s. What the name stands
-    /// for is asked of the system, which takes its own time.
+    /// Sets how long connecting may take, for each address of a name. Default 10 s. The system resolves the name; that time is
+    /// not limited.
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.dialer.connect_timeout = timeout.into();
         self
     }
 
-    /// Connects through a SOCKS5 proxy, which resolves host names; never without it. [`connect_timeout`](Self::connect_timeout)
-    /// holds for connecting to the proxy, all that it says, and TLS together. Default: directly.
+    /// Connects through a SOCKS5 proxy, which resolves host names; they are never resolved locally.
+    /// [`connect_timeout`](Self::connect_timeout) then applies to connecting to the proxy, its negotiation, and TLS together.
+    /// Default: directly.
     ///
     /// An error of the proxy is a [`SocksError`](vgi_rpc_socks::SocksError) within the [`io::Error`] of
     /// [`FetchError::Connect`](super::FetchError::Connect).
@@ -128,21 +128,21 @@ impl HttpOptions {
         self
     }
 
-    /// Sets how often connecting is tried again when nobody listens, after 50 ms, 100 ms and so on. Default 2.
+    /// Sets how often connecting is retried if it is refused, after 50 ms, 100 ms and so on. Default 2.
     pub fn connect_retries(mut self, retries: u32) -> Self {
         self.dialer.retries = retries;
         self
     }
 
-    /// Sets how long the server may send nothing while a response is due, or read nothing of a request; `None` for no
-    /// limit. Default 5 min. Logs come with the response, so a method that works for longer needs more.
+    /// Sets how long the server may send nothing while a response is due, or read nothing of a request; `None` for no limit.
+    /// Default 5 min. Logs arrive with the response, so a method that runs for longer needs more.
     pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.read_timeout = timeout.into();
         self
     }
 
-    /// Sets how long a unary call may take in all, connecting included; `None` for no limit. On a stream it bounds
-    /// each turn. Default `None`: as long as bytes keep coming, an answer is worth waiting for.
+    /// Sets how long a unary call may take in total, including connecting; `None` for no limit. On a stream it limits each turn.
+    /// Default `None`: a response that keeps arriving is not interrupted.
     pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.call_timeout = timeout.into();
         self
@@ -154,20 +154,19 @@ impl HttpOptions {
         self
     }
 
-    /// Sets whom to trust with `https`, and which certificate to present to servers that ask for one. Default: the web's
-    /// authorities, and none.
+    /// Sets which authorities to trust for `https`, and which certificate to present to servers that request one. Default: the
+    /// web's authorities, and no certificate.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: ClientTls) -> Self {
         self.dialer.tls = Some(tls);
         self
     }
 
-    /// Sets the client up. The URL's path is the server's prefix, such as `http://127.0.0.1:8080/vgi`; there is
-    /// none by default. Nothing is
-    /// sent yet.
+    /// Builds the client. The URL's path is the server's prefix, as in `http://127.0.0.1:8080/vgi`; by default there is none. No
+    /// request is sent yet.
     ///
     /// # Errors
-    /// When the URL or a setting is invalid.
+    /// If the URL or a setting is invalid.
     pub fn build(&self, url: &str) -> Result<HttpClient, SetupError> {
         let (address, uri) = parse(url)?;
         if uri.query().is_some() {

@@ -1,11 +1,10 @@
-//! Connections that wait for their next request.
+//! Keeps idle connections for further requests.
 
 use super::pooled_connection::PooledConnection;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a connection is kept: less than servers and balancers commonly keep theirs, so that it is seldom found
-/// closed.
+/// How long a connection is kept: less than servers and load balancers commonly keep theirs, so that it is rarely found closed.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// Idle connections to one server.
@@ -20,11 +19,11 @@ impl Pool {
         Self { max_idle, idle: Mutex::default() }
     }
 
-    /// The connection that was used last, if it still can be.
+    /// Returns the most recently used connection, if it can still be used.
     pub(crate) fn take(&self) -> Option<PooledConnection> {
         loop {
             let (since, mut connection) = self.idle().pop()?;
-            // Those below have waited longer still.
+            // Those below it have been idle for longer.
             if since.elapsed() > MAX_IDLE_TIME {
                 self.idle().clear();
                 return None;
@@ -49,7 +48,7 @@ impl Pool {
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, PooledConnection)>> {
-        // Pushing and popping leave a whole list behind, whatever panics.
+        // Pushing and popping leave the list intact if there is a panic.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

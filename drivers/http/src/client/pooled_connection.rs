@@ -1,4 +1,4 @@
-//! One exchange on one connection.
+//! Carries out an exchange on a connection.
 
 use super::deadline::Deadline;
 use super::error::FetchError;
@@ -21,9 +21,9 @@ pub(crate) struct PooledConnection {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: FetchError,
-    /// The server closed the connection before a byte of the response came.
+    /// The server closed the connection before the first byte of the response.
     pub(crate) closed_early: bool,
-    /// Some of the request was handed to the socket.
+    /// Some of the request was passed to the socket.
     pub(crate) sent: bool,
 }
 
@@ -32,17 +32,17 @@ impl PooledConnection {
         Self { socket, machine: Machine::new(Limits::default()) }
     }
 
-    /// Whether another request can be sent, as far as can be seen.
+    /// Returns whether another request can be sent, as far as is known.
     pub(crate) fn can_reuse(&mut self) -> bool {
         self.machine.can_reuse() && self.socket.is_quiet()
     }
 
-    /// Gives back memory while nothing is exchanged.
+    /// Frees memory while there is no exchange.
     pub(crate) fn release_memory(&mut self) {
         self.machine.release_memory();
     }
 
-    /// Sends a request and reads its response, whose body may have so many bytes.
+    /// Sends a request and reads its response, whose body has a maximum size.
     pub(crate) fn exchange(
         &mut self,
         request: Request<Vec<Bytes>>,
@@ -69,7 +69,7 @@ impl PooledConnection {
         sent: &mut bool,
     ) -> Result<Response<Bytes>, FetchError> {
         self.machine.send(request, max_body_bytes)?;
-        // A server may refuse a request it has not read, and read no more of it: what it says is read all the same.
+        // A server may refuse a request without reading all of it: its response is still read.
         let refused = match self.write(deadline, sent) {
             Err(error) if is_gone(&error) => Some(error),
             Err(error) => return Err(FetchError::Io { error, sent: *sent }),
@@ -121,7 +121,7 @@ impl PooledConnection {
     fn read(&mut self, deadline: &Deadline) -> io::Result<()> {
         let buffer = self.machine.read_buf();
         if buffer.is_empty() {
-            return Err(io::Error::new(ErrorKind::InvalidData, "the response is more than can be held"));
+            return Err(io::Error::new(ErrorKind::InvalidData, "the response exceeds the buffer"));
         }
         match retry(|| self.socket.read(buffer, deadline))? {
             0 => self.machine.receive_eof(),
@@ -131,7 +131,7 @@ impl PooledConnection {
     }
 }
 
-/// Returns true for the errors of a peer that is gone. With TLS, one that has just closed the socket is too.
+/// Returns true for the errors of a peer that is gone. With TLS this includes a socket that was just closed.
 fn is_gone(error: &io::Error) -> bool {
     vgi_rpc_transfer::is_gone(error) || error.kind() == ErrorKind::UnexpectedEof
 }

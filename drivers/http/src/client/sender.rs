@@ -1,4 +1,4 @@
-//! Sends requests to one server, and repeats those that may be repeated: the [module](super)'s documentation has the table.
+//! Sends requests to one server, and retries those that may be repeated: see the table in the [module](super)'s documentation.
 
 use super::address::Address;
 use super::deadline::Deadline;
@@ -11,12 +11,12 @@ use http::header::{HOST, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
 use std::time::Duration;
 
-/// How often a server that is not ready is asked again.
+/// How often a request is retried while the server is not ready.
 const MAX_WAITS: usize = 2;
-/// The longest wait that a server may ask for.
+/// The longest wait that a server may request.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// One server, and the connections to it.
+/// A server, and the connections to it.
 #[derive(Debug)]
 pub(crate) struct Sender {
     pub(crate) address: Address,
@@ -25,7 +25,7 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Sends a request and reads its response, whose body may have so many bytes.
+    /// Sends a request and reads its response, whose body has a maximum size.
     pub(crate) fn send(
         &self,
         mut request: Request<Vec<Bytes>>,
@@ -61,7 +61,7 @@ impl Sender {
                     self.pool.give_back(connection);
                     return Ok(response);
                 }
-                // The server had given the connection up, as any may, at the time the request was on its way.
+                // The server had closed the idle connection, as it may, while the request was in transit.
                 Err(Failure { closed_early: true, sent, .. })
                     if !sent || may_be_repeated(request.method()) => {}
                 Err(failure) => return Err(failure.error),
@@ -79,7 +79,7 @@ impl Sender {
     }
 }
 
-/// Methods that do no more when done twice. RFC 9110, section 9.2.2. PUT is one, but the clients here do not need it.
+/// Whether the method is idempotent. RFC 9110, section 9.2.2. PUT is too, but the clients here do not use it.
 fn may_be_repeated(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE].contains(method)
 }

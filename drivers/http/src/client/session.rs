@@ -9,14 +9,14 @@ use std::time::Duration;
 use vgi_rpc_client::{CallError, Client};
 use vgi_rpc_protocol::http::client::{ClientMachine, Session as SessionState};
 
-/// How long dropping a session may take.
+/// How long ending a session on drop may take.
 const DROP_TIME: Duration = Duration::from_secs(2);
 
-/// A client whose calls may open a sticky session, and belong to it from then on.
+/// A client whose calls may open a sticky session and then belong to it.
 ///
-/// A session that the server has lost is not opened again: the call fails with an error of kind `session_lost`, and
-/// what to do is the application's decision. Dropping this ends the session on the server if that is quickly done;
-/// [`Session::close`] says whether it was.
+/// A session that the server has lost is not opened again: the call fails with an error of kind `session_lost`, and the
+/// application decides what to do. Dropping this ends the session on the server if that can be done quickly; [`Session::close`]
+/// reports whether it was.
 #[derive(Debug)]
 pub struct Session {
     client: Client,
@@ -25,17 +25,17 @@ pub struct Session {
 }
 
 impl HttpClient {
-    /// Makes calls that may open a sticky session, and belong to it from then on. WIRE_PROTOCOL 17.
+    /// Returns a client whose calls may open a sticky session and then belong to it. WIRE_PROTOCOL 17.
     pub fn session(&self) -> Session {
         Session::new(self.clone(), SessionState::new())
     }
 
-    /// Makes calls that belong to a session which is open already.
+    /// Returns a client whose calls belong to a session that is already open.
     pub fn resume(&self, session: SessionState) -> Session {
         Session::new(self.clone(), session)
     }
 
-    /// A caller of a session.
+    /// Returns a caller of a session.
     fn caller_of(&self, session: SessionState) -> ClientMachine {
         self.another_caller().with_session(session)
     }
@@ -49,17 +49,17 @@ impl Session {
         Self { client: Client::over(channel), http, state }
     }
 
-    /// Whether a call has opened a session, and none has closed it.
+    /// Whether a call has opened a session that has not been closed.
     pub fn is_open(&self) -> bool {
         self.state().is_open()
     }
 
-    /// What is known of the session, such as to [resume](HttpClient::resume) it. It is a secret.
+    /// Returns the state of the session, for example to [resume](HttpClient::resume) it. It is secret.
     pub fn state(&self) -> SessionState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Leaves the session open on the server when this is dropped, and gives what it can be resumed with.
+    /// Leaves the session open on the server when this is dropped, and returns the state with which it can be resumed.
     pub fn leave_open(self) -> SessionState {
         std::mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -67,7 +67,7 @@ impl Session {
     /// Ends the session on the server, if one is open.
     ///
     /// # Errors
-    /// When the server could not be told. The session then lives until it expires.
+    /// If the server could not be reached. The session then remains until it expires.
     pub fn close(self) -> Result<(), CallError> {
         self.end(self.http.deadline())
     }
@@ -96,7 +96,7 @@ impl DerefMut for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Nobody is there to be told; a session that stays open expires.
+        // The error cannot be reported; a session that stays open expires.
         let _ = self.end(self.http.deadline().within(Some(DROP_TIME)));
     }
 }

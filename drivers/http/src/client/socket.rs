@@ -1,4 +1,4 @@
-//! Sockets: connecting, then reading and writing within a deadline.
+//! Sockets: connects, reads and writes within a deadline.
 
 use super::address::Address;
 use super::deadline::Deadline;
@@ -10,24 +10,24 @@ use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 use vgi_rpc_socks::SocksProxy;
 
-/// The wait before the first further attempt to connect; each one after it takes twice as long.
+/// The wait before the first retry to connect; each later wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// How connections are made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dialer {
-    /// For each address that a name stands for, and for TLS.
+    /// For each address of a name, including TLS.
     pub(crate) connect_timeout: Option<Duration>,
-    /// Further attempts when nobody listens.
+    /// How often connecting is retried if it is refused.
     pub(crate) retries: u32,
-    /// What connections go through.
+    /// The proxy for connections.
     pub(crate) socks_proxy: Option<SocksProxy>,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<vgi_rpc_tls::ClientTls>,
 }
 
 impl Dialer {
-    /// Connects; nothing of a request has been sent when this fails.
+    /// Connects. If this fails, nothing of a request has been sent.
     pub(crate) fn connect(&self, address: &Address, deadline: Deadline) -> io::Result<Socket> {
         let mut wait = FIRST_WAIT;
         let mut left = self.retries;
@@ -47,12 +47,12 @@ impl Dialer {
 
     fn connect_once(&self, address: &Address, deadline: Deadline) -> io::Result<Socket> {
         if let Some(proxy) = &self.socks_proxy {
-            // One limit for the proxy and TLS.
+            // One limit for the proxy and TLS together.
             let deadline = deadline.within(self.connect_timeout);
             let socket = proxy.connect(&address.host, address.port, deadline.left()?)?;
             return self.secure(address, socket, deadline);
         }
-        let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address");
+        let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name has no addresses");
         for address_of_host in (address.host.as_str(), address.port).to_socket_addrs()? {
             let deadline = deadline.within(self.connect_timeout);
             let connected = match deadline.left()? {
@@ -68,7 +68,7 @@ impl Dialer {
     }
 
     fn secure(&self, address: &Address, socket: TcpStream, deadline: Deadline) -> io::Result<Socket> {
-        // A request would wait for an acknowledgement otherwise.
+        // Otherwise a request would wait for an acknowledgement.
         socket.set_nodelay(true)?;
         if !address.is_https {
             return Ok(Socket::Plain(socket));
@@ -95,7 +95,7 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Whether the peer has sent nothing and closed nothing while the connection was idle.
+    /// Returns whether the peer has neither sent anything on the idle connection nor closed it.
     pub(crate) fn is_quiet(&mut self) -> bool {
         #[cfg(feature = "tls")]
         if let Self::Tls(stream) = self
@@ -111,7 +111,7 @@ impl Socket {
         is_quiet && socket.set_nonblocking(false).is_ok()
     }
 
-    /// Reads some bytes; 0 when the peer has ended its side in good order.
+    /// Reads some bytes; returns 0 if the peer has ended its side properly.
     pub(crate) fn read(&mut self, buffer: &mut [u8], deadline: &Deadline) -> io::Result<usize> {
         self.limit(deadline)?;
         let read = match self {
@@ -122,7 +122,7 @@ impl Socket {
         read.map_err(|error| timed_out(error, "waiting for the response"))
     }
 
-    /// Writes some of the slices' bytes.
+    /// Writes some bytes of the slices.
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>], deadline: &Deadline) -> io::Result<usize> {
         self.limit(deadline)?;
         let written = match self {
@@ -133,7 +133,7 @@ impl Socket {
         written.map_err(|error| timed_out(error, "sending the request"))
     }
 
-    /// Sends what TLS holds back.
+    /// Sends the bytes that TLS has buffered.
     pub(crate) fn flush(&mut self, deadline: &Deadline) -> io::Result<()> {
         match self {
             Self::Plain(_) => deadline.left().map(drop),
@@ -168,11 +168,11 @@ impl Drop for Socket {
         if let Self::Tls(stream) = self
             && stream.sock.tcp().set_nonblocking(true).is_ok()
         {
-            // So that the server does not take this for a cut. If there is no room for it, it may.
+            // So that the server does not report a truncation. Without room for it in the buffer, it may.
             stream.conn.send_close_notify();
             let _ = stream.conn.write_tls(&mut stream.sock.tcp());
         }
-        // It may be closed already.
+        // The connection may already be closed.
         let _ = self.tcp().shutdown(Shutdown::Both);
     }
 }

@@ -1,4 +1,4 @@
-//! TLS: the handshake, and whom to trust unless that is set.
+//! TLS: the handshake, and the default authorities.
 
 use super::deadline::Deadline;
 use super::socket_timeouts::timed_out;
@@ -11,13 +11,13 @@ use vgi_rpc_transfer::TimedSocket;
 
 pub(crate) type TlsStream = StreamOwned<ClientConnection, TimedSocket>;
 
-/// [`ClientTls::with_web_roots`], made once.
+/// Returns [`ClientTls::with_web_roots`], created once.
 pub(crate) fn web() -> io::Result<ClientTls> {
     static WEB: LazyLock<Result<ClientTls, TlsConfigError>> = LazyLock::new(ClientTls::with_web_roots);
     WEB.as_ref().cloned().map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// Bounds the reads and writes that follow, however many TLS needs for one step.
+/// Limits the following reads and writes, however many TLS needs for a step.
 pub(crate) fn limit(stream: &mut TlsStream, deadline: &Deadline) -> io::Result<()> {
     deadline.left()?;
     let (step, end) = deadline.step_and_end();
@@ -25,7 +25,7 @@ pub(crate) fn limit(stream: &mut TlsStream, deadline: &Deadline) -> io::Result<(
     Ok(())
 }
 
-/// Agrees on TLS with the server that was connected to as `host`.
+/// Performs the TLS handshake with the server that was connected to as `host`.
 pub(crate) fn handshake(
     tls: &ClientTls,
     host: &str,

@@ -1,4 +1,4 @@
-//! Reads one message's body into one piece of memory, whichever way it is delimited.
+//! Reads a message's body into contiguous memory, for every kind of framing.
 
 use super::chunked::{ChunkedDecoder, Step};
 use super::input::Input;
@@ -6,37 +6,37 @@ use super::{BodyKind, BodyTooLarge, Limits, Malformed};
 use bytes::Bytes;
 use vgi_rpc_protocol::memory::{Account, Assembly, Growth, OverBudget, Spare};
 
-/// Portions at least this long are read in place, shorter ones by way of the scratch memory, where what follows
-/// them can be read along.
+/// Portions of at least this length are read in place. Shorter ones are read through the scratch memory, together with what
+/// follows them.
 const DIRECT_READ_BYTES: u64 = 16 << 10;
-/// The first memory for a body of unknown length, which is mostly short, in bytes: at least this, and no more than its
-/// first chunk.
+/// The first memory for a body of unknown length, in bytes: at least this, and no more than its first chunk. Such bodies are
+/// mostly short.
 const FIRST_UNKNOWN_BYTES: usize = 4 << 10;
 
-/// A body as far as it has been read.
+/// A body that is being read.
 pub(super) struct BodyReader {
     framing: Framing,
     memory: Assembly,
-    /// What the memory comes to at most: the body's length, or the limit where that is not known.
+    /// The maximum size of the memory: the body's length, or the limit if that is unknown.
     whole: usize,
     max: u64,
 }
 
 enum Framing {
-    /// So many bytes are still to come.
+    /// The number of bytes that remain.
     Length(u64),
     Chunked(ChunkedDecoder),
     UntilEof,
 }
 
-/// Why a body cannot be read to its end.
+/// Why a body cannot be read completely.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BodyError {
     TooLarge(BodyTooLarge),
     Malformed(Malformed),
-    /// The memory budget has no room for it.
+    /// The memory budget has no room for the body.
     OverBudget(OverBudget),
-    /// The peer ended within it.
+    /// The peer ended within the body.
     Truncated,
 }
 
@@ -53,7 +53,8 @@ impl From<OverBudget> for BodyError {
 }
 
 impl BodyReader {
-    /// A body of at most `max` bytes. `is_response` says whose it is, and `spare` is memory of an earlier body.
+    /// Creates a reader for a body of at most `max` bytes. `is_response` selects the kind of message, and `spare` is the memory
+    /// of an earlier body.
     pub(super) fn new(
         kind: BodyKind,
         is_response: bool,
@@ -70,7 +71,7 @@ impl BodyReader {
         if len > Some(max) {
             return Err(BodyTooLarge { max });
         }
-        // A length beyond the address space will not arrive.
+        // A body longer than the address space cannot be stored.
         let whole = usize::try_from(len.unwrap_or(max)).unwrap_or(usize::MAX);
         let growth = match len {
             Some(_) => Growth::ARRIVAL,
@@ -79,7 +80,7 @@ impl BodyReader {
         Ok(Self { framing, memory: Assembly::new(account, growth, spare), whole, max })
     }
 
-    /// Bytes of data that are known to come next.
+    /// Returns the number of data bytes that are known to come next.
     fn wanted(&self) -> u64 {
         match &self.framing {
             Framing::Length(left) => *left,
@@ -88,8 +89,8 @@ impl BodyReader {
         }
     }
 
-    /// The body's own memory, if a large portion of data is to come next and the input is empty. Not before the
-    /// first byte has come: until then the body is a mere announcement.
+    /// Returns the body's own memory if a large portion of data comes next and the input is empty. Not before the first byte:
+    /// until then the length is only announced.
     pub(super) fn space(&mut self) -> Option<&mut [u8]> {
         let wanted = self.wanted();
         let space = self.memory.space();
@@ -100,13 +101,13 @@ impl BodyReader {
         space.get_mut(..count)
     }
 
-    /// Takes in the first `count` bytes of [`Self::space`].
+    /// Accepts the first `count` bytes of [`Self::space`].
     pub(super) fn advance(&mut self, count: usize) {
         self.memory.advance(count);
         self.note(count as u64);
     }
 
-    /// Consumes input up to the body's end, and says whether that was reached.
+    /// Consumes input up to the body's end, and returns whether the end was reached.
     pub(super) fn read(&mut self, input: &mut Input, eof: bool, limits: &Limits) -> Result<bool, BodyError> {
         loop {
             let wanted = match &mut self.framing {
@@ -153,7 +154,7 @@ impl BodyReader {
         }
     }
 
-    /// The body, and its memory for a later one.
+    /// Returns the body, and its memory for a later one.
     pub(super) fn finish(self) -> (Bytes, Spare) {
         self.memory.finish()
     }

@@ -1,19 +1,19 @@
-//! The chunked transfer coding, read: RFC 9112, section 7.1.
+//! Decodes the chunked transfer coding: RFC 9112, section 7.1.
 
 use super::head_bytes::{HeadBytes, HeadKind};
 use super::head_fields::check_trailers;
 use super::input::Input;
 use super::{Limits, Malformed};
 
-/// Bytes of chunk extensions in one body. They mean nothing here, and nobody is known to send them.
+/// The bytes of chunk extensions in one body. They have no meaning here, and no peer is known to send them.
 const MAX_EXTENSION_BYTES: usize = 1 << 10;
-/// Digits of a chunk's size: 64 bits.
+/// The digits of a chunk's size: 64 bits.
 const MAX_SIZE_DIGITS: usize = 16;
 
-/// Where in a chunked body the input stands.
+/// The state of decoding a chunked body.
 pub(super) struct ChunkedDecoder {
     state: State,
-    /// Bytes of extensions so far.
+    /// The bytes of extensions so far.
     extensions: usize,
     /// Trailers may be folded.
     folds: bool,
@@ -38,7 +38,7 @@ enum State {
     End,
 }
 
-/// What the decoder came upon.
+/// The next step of a chunked body.
 pub(super) enum Step {
     NeedInput,
     /// A chunk of this many bytes begins.
@@ -50,17 +50,17 @@ pub(super) enum Step {
 }
 
 impl ChunkedDecoder {
-    /// `folds` says that field lines in the trailers may be folded, as in a response.
+    /// `folds`: field lines in the trailers may be folded, as in a response.
     pub(super) fn new(folds: bool) -> Self {
         Self { state: State::Size { value: 0, digits: 0 }, extensions: 0, folds }
     }
 
-    /// Bytes of data that come next; 0 when framing comes next.
+    /// Returns the number of data bytes that come next; 0 if framing comes next.
     pub(super) fn data_left(&self) -> u64 {
         if let State::Data(left) = self.state { left } else { 0 }
     }
 
-    /// Takes note of `count` bytes of data that were taken from the input, or read past it.
+    /// Accounts for `count` bytes of data that were taken from the input, or read directly.
     pub(super) fn advance_data(&mut self, count: u64) {
         if let State::Data(left) = &mut self.state {
             *left = left.saturating_sub(count);
@@ -94,7 +94,7 @@ impl ChunkedDecoder {
         }
     }
 
-    /// One byte of framing.
+    /// Processes one byte of framing.
     fn take_byte(&mut self, byte: u8) -> Result<(), Malformed> {
         let next = match (&self.state, byte) {
             (State::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
@@ -137,7 +137,7 @@ fn extension_error() -> Malformed {
     Malformed::ChunkExtension { max: MAX_EXTENSION_BYTES }
 }
 
-/// Reads the trailer section, and says whether it is complete. It is mostly an empty line, and then not copied.
+/// Reads the trailer section, and returns whether it is complete. It is mostly an empty line, which is not copied.
 fn read_trailers(
     head: &mut HeadBytes,
     section: &mut Vec<u8>,

@@ -1,4 +1,4 @@
-//! Where a message's body ends, and whether the connection outlives the message: RFC 9112, sections 6 and 9.3.
+//! Where a message's body ends, and whether the connection persists after it: RFC 9112, sections 6 and 9.3.
 
 use super::Malformed;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -7,17 +7,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 /// How the body of a message is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// There is none.
+    /// There is no body.
     None,
-    /// As many bytes as `Content-Length` says; may be 0.
+    /// The length from `Content-Length`; may be 0.
     Length(u64),
-    /// In chunks, whose total length nobody has said.
+    /// In chunks, with an unknown total length.
     Chunked,
     /// Up to the end of the connection: responses only.
     UntilEof,
 }
 
-/// What the fields say of the body. [`BodyKind::None`] when they say nothing.
+/// Determines the body's framing from the fields. [`BodyKind::None`] if no field specifies it.
 pub(super) fn body_kind(headers: &HeaderMap, version: Version) -> Result<BodyKind, Malformed> {
     let length = content_length(headers)?;
     if !headers.contains_key(TRANSFER_ENCODING) {
@@ -33,7 +33,7 @@ pub(super) fn body_kind(headers: &HeaderMap, version: Version) -> Result<BodyKin
     Ok(BodyKind::Chunked)
 }
 
-/// The number that `Content-Length` gives, if the field is there.
+/// Returns the value of `Content-Length`, if present.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -43,7 +43,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     parse_length(value).map(Some).ok_or(Malformed::InvalidContentLength)
 }
 
-/// Decimal digits and nothing else.
+/// Parses decimal digits and nothing else.
 pub(super) fn parse_length(value: &HeaderValue) -> Option<u64> {
     let digits = value.as_bytes();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
@@ -52,7 +52,7 @@ pub(super) fn parse_length(value: &HeaderValue) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Accepts `chunked` and nothing else.
+/// Checks for `chunked`, the only supported coding.
 fn check_chunked(headers: &HeaderMap) -> Result<(), Malformed> {
     let mut after_chunked = false;
     let mut is_known = true;
@@ -66,7 +66,7 @@ fn check_chunked(headers: &HeaderMap) -> Result<(), Malformed> {
     if is_known { Ok(()) } else { Err(Malformed::UnknownTransferCoding) }
 }
 
-/// Whether a field that is a list has this element, in any case.
+/// Whether a list field has this element, in any case.
 pub(super) fn has_element(headers: &HeaderMap, name: HeaderName, element: &str) -> bool {
     headers
         .get_all(name)
@@ -75,13 +75,13 @@ pub(super) fn has_element(headers: &HeaderMap, name: HeaderName, element: &str) 
         .any(|found| found.eq_ignore_ascii_case(element.as_bytes()))
 }
 
-/// Whether the connection goes on after a message with these fields. RFC 9112, section 9.3.
+/// Whether the connection persists after a message with these fields. RFC 9112, section 9.3.
 pub(super) fn is_persistent(headers: &HeaderMap, version: Version) -> bool {
     let closes = has_element(headers, CONNECTION, "close");
     !closes && (version != Version::HTTP_10 || has_element(headers, CONNECTION, "keep-alive"))
 }
 
-/// The elements of a comma-separated list, without the white space around them.
+/// Returns the elements of a comma-separated list, without the surrounding white space.
 fn list_elements(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }

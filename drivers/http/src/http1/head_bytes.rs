@@ -1,35 +1,35 @@
-//! Finds the end of a head among bytes that arrive in any portions, and refuses what a lenient parser would let by.
+//! Finds the end of a head in bytes that arrive in any portions, and refuses what a lenient parser would accept.
 
 use super::{Limits, Malformed};
 use std::ops::Range;
 
-/// Empty lines tolerated before a request line: RFC 9112, section 2.2, knows clients that send one too many.
+/// Empty lines tolerated before a request line: some clients send one too many (RFC 9112, section 2.2).
 const MAX_EMPTY_LINES: usize = 4;
-/// Room in a request line for what is not the target: a method, a version, two spaces and the line end.
+/// The space in a request line besides the target: a method, a version, two spaces and the line end.
 const REQUEST_LINE_EXTRA_BYTES: usize = 64;
 
-/// What kind of head is looked for.
+/// The kind of head to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeadKind {
     Request,
     Response,
-    /// Field lines only: the end of a chunked body. Folded lines may be in a response's.
+    /// Field lines only: the end of a chunked body. In a response they may be folded.
     Trailers {
         folds: bool,
     },
 }
 
-/// How far a head has been looked through. Every byte is looked at once.
+/// The progress of searching a head. Every byte is examined once.
 #[derive(Debug)]
 pub(super) struct HeadBytes {
     kind: HeadKind,
-    /// The next byte to look at.
+    /// The next byte to examine.
     position: usize,
-    /// Where the head begins: behind the empty lines that are tolerated.
+    /// Where the head begins: after the tolerated empty lines.
     start: usize,
     /// Where the current line begins.
     line_start: usize,
-    /// Lines of the head that have ended.
+    /// The number of the head's complete lines.
     lines: usize,
     after_carriage_return: bool,
 }
@@ -39,13 +39,13 @@ impl HeadBytes {
         Self { kind, position: 0, start: 0, line_start: 0, lines: 0, after_carriage_return: false }
     }
 
-    /// Nothing of a head has been seen: at most empty lines, the last of them perhaps half.
+    /// Returns whether nothing of a head has been seen: at most empty lines, the last of them possibly incomplete.
     pub(super) fn is_untouched(&self) -> bool {
         let seen = self.position - self.start;
         seen == 0 || (seen == 1 && self.after_carriage_return)
     }
 
-    /// Where the head lies in `bytes`, once it is there whole. `bytes` begins with what was passed the last time.
+    /// Returns the range of the head in `bytes` once it is complete. `bytes` begins with what was passed the last time.
     pub(super) fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Range<usize>>, Malformed> {
         loop {
             let end = bytes.len().min(self.start.saturating_add(self.max_bytes(limits)));
@@ -79,7 +79,7 @@ impl HeadBytes {
         if bytes.len() > self.position { Err(self.too_large(limits)) } else { Ok(None) }
     }
 
-    /// Takes note of a line's end. An empty line ends the head, unless it stands before a request.
+    /// Processes the end of a line. An empty line ends the head, unless it precedes a request.
     fn end_line(&mut self, limits: &Limits) -> Result<Option<Range<usize>>, Malformed> {
         let is_empty = self.position - self.line_start == "\r\n".len();
         let before_head = self.lines == 0;
@@ -108,13 +108,13 @@ impl HeadBytes {
         matches!(self.kind, HeadKind::Trailers { .. })
     }
 
-    /// The line behind this one's beginning is no request or status line.
+    /// Whether the line after this one can be a field rather than a request or status line.
     fn may_begin_field(&self) -> bool {
         self.lines > 0 || self.is_trailers()
     }
 
-    /// A field line came before, and the message is one in which it may go on. RFC 9112, section 5.2: a server
-    /// refuses what is folded; a client reads it, for there are servers that fold.
+    /// Whether a field line came before and may continue in this message. RFC 9112, section 5.2: a server refuses folded fields;
+    /// a client reads them, because some servers fold.
     fn may_fold(&self) -> bool {
         match self.kind {
             HeadKind::Request | HeadKind::Trailers { folds: false } => false,
@@ -123,7 +123,7 @@ impl HeadBytes {
         }
     }
 
-    /// Bytes from the head's beginning that may be looked at: in the request line fewer than in all.
+    /// Returns how many bytes from the head's beginning may be examined: fewer in the request line than in total.
     fn max_bytes(&self, limits: &Limits) -> usize {
         match self.kind {
             HeadKind::Request if self.lines == 0 => limits.max_head_bytes.min(Self::max_request_line(limits)),
@@ -149,7 +149,7 @@ impl HeadBytes {
     }
 }
 
-/// May stand in a line: no control character but the tab. Which others may stand where is looked at later.
+/// Whether a byte is allowed in a line: any but a control character other than tab. Where each byte may occur is checked later.
 fn is_plain(byte: u8) -> bool {
     (byte >= b' ' && byte != 0x7f) || byte == b'\t'
 }

@@ -1,4 +1,4 @@
-//! Takes a head apart: its first line, and its fields as a `HeaderMap` that shares the head's memory.
+//! Parses a head: its first line, and its fields as a `HeaderMap` that shares the head's memory.
 
 use super::{Limits, Malformed};
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use httparse::{Header, Status};
 use std::borrow::Cow;
 
-/// The fields of `head` from `start` on, to the empty line. Values point into `head` and are not copied.
+/// Parses the fields of `head` from `start` to the empty line. Values refer to `head` and are not copied.
 pub(super) fn parse_fields(head: &Bytes, start: usize) -> Result<HeaderMap, Malformed> {
     let mut space = [httparse::EMPTY_HEADER; Limits::MAX_FIELDS];
     let fields = split_fields(head.get(start..).unwrap_or_default(), &mut space)?;
@@ -22,14 +22,14 @@ pub(super) fn parse_fields(head: &Bytes, start: usize) -> Result<HeaderMap, Malf
     Ok(headers)
 }
 
-/// Checks a trailer section, which is then dropped: nothing in it may change what the head said.
+/// Checks a trailer section, which is then dropped: trailers must not change what the head says.
 pub(super) fn check_trailers(section: &[u8]) -> Result<(), Malformed> {
     let mut space = [httparse::EMPTY_HEADER; Limits::MAX_FIELDS];
     split_fields(&unfolded(section), &mut space).map(drop)
 }
 
-/// Field lines in which each obsolete line folding is spaces. RFC 9112, section 5.2. Which messages may have any is
-/// found out before: [`HeadKind`](super::head_bytes::HeadKind).
+/// Replaces each obsolete line folding by spaces. RFC 9112, section 5.2. [`HeadKind`](super::head_bytes::HeadKind) has determined
+/// whether the message may have any.
 pub(super) fn unfolded(lines: &[u8]) -> Cow<'_, [u8]> {
     let is_fold = |bytes: &[u8]| matches!(bytes, [b'\r', b'\n', b' ' | b'\t']);
     if !lines.windows(3).any(is_fold) {
@@ -44,7 +44,7 @@ pub(super) fn unfolded(lines: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(unfolded)
 }
 
-/// Field lines up to an empty one. Line ends and control characters have been checked before.
+/// Splits field lines up to an empty one. Line ends and control characters have been checked before.
 fn split_fields<'h, 'b>(lines: &'b [u8], space: &'h mut [Header<'b>]) -> Result<&'h [Header<'b>], Malformed> {
     match httparse::parse_headers(lines, space) {
         Ok(Status::Complete((_, fields))) => Ok(fields),
@@ -54,14 +54,14 @@ fn split_fields<'h, 'b>(lines: &'b [u8], space: &'h mut [Header<'b>]) -> Result<
     }
 }
 
-/// The first line of a head, and where the fields begin.
+/// Returns the first line of a head, and where the fields begin.
 pub(super) fn first_line(head: &Bytes) -> (&[u8], usize) {
     let end = head.iter().position(|byte| *byte == b'\r').unwrap_or(head.len());
     (head.get(..end).unwrap_or_default(), end + "\r\n".len())
 }
 
-/// `HTTP/1.0` or `HTTP/1.1`, as which any later minor version is read: RFC 9110, section 2.5. `or_else` for what is
-/// not a version at all: RFC 9112, section 2.3.
+/// Parses `HTTP/1.0` or `HTTP/1.1`; any later minor version is read as 1.1: RFC 9110, section 2.5. Returns `or_else` if the bytes
+/// are not a version: RFC 9112, section 2.3.
 pub(super) fn parse_version(bytes: &[u8], or_else: Malformed) -> Result<Version, Malformed> {
     match bytes.strip_prefix(b"HTTP/") {
         Some(b"1.0") => Ok(Version::HTTP_10),
@@ -73,7 +73,7 @@ pub(super) fn parse_version(bytes: &[u8], or_else: Malformed) -> Result<Version,
     }
 }
 
-/// Whether a value has no place in debug output. Applications keep their tokens in fields of their own.
+/// Whether a value must not appear in debug output. Applications put tokens in their own fields too.
 fn may_be_secret(name: &HeaderName) -> bool {
     [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE].contains(name)
         || name.as_str().starts_with("x-")

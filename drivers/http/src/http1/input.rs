@@ -1,26 +1,26 @@
-//! Bytes that arrived and were not consumed, and the scratch memory that a driver reads into.
+//! Buffers received bytes that have not been consumed, and the scratch memory into which a driver reads.
 
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
-/// Scratch memory begins small, so that an idle connection costs little, and grows when reads fill it.
+/// Scratch memory starts small, so that an idle connection costs little, and grows when reads fill it.
 const SCRATCH_BYTES: Range<usize> = 4 << 10..64 << 10;
 
-/// Unconsumed input: the scratch memory's first, then whole chunks.
+/// Unconsumed input: first that in the scratch memory, then whole chunks.
 #[derive(Default)]
 pub(super) struct Input {
     scratch: Vec<u8>,
-    /// The part of the scratch memory that holds unconsumed bytes.
+    /// The part of the scratch memory with unconsumed bytes.
     held: Range<usize>,
-    /// Chunks that were given whole. While there are any, the scratch memory is not lent.
+    /// Chunks that were received whole. While there are any, the scratch memory is not lent.
     chunks: VecDeque<Bytes>,
-    /// The last read filled the scratch memory to its end.
+    /// The last read filled the scratch memory completely.
     was_filled: bool,
 }
 
-/// Prints lengths only: the bytes carry credentials.
+/// Prints lengths only: the bytes include credentials.
 impl fmt::Debug for Input {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let chunks: usize = self.chunks.iter().map(Bytes::len).sum();
@@ -33,14 +33,14 @@ impl Input {
         self.held.is_empty() && self.chunks.is_empty()
     }
 
-    /// Takes a whole chunk in, sharing it.
+    /// Appends a whole chunk without copying it.
     pub(super) fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() {
             self.chunks.push_back(chunk);
         }
     }
 
-    /// Memory to read into that is there already; empty when there is none.
+    /// Returns memory to read into without allocating; empty if there is none.
     pub(super) fn space(&mut self) -> &mut [u8] {
         if !self.chunks.is_empty() {
             return &mut [];
@@ -55,7 +55,7 @@ impl Input {
         self.scratch.get_mut(self.held.end..).unwrap_or_default()
     }
 
-    /// As [`Self::space`], but makes room as long as less than `max` bytes are held.
+    /// Like [`Self::space`], but allocates memory while less than `max` bytes are buffered.
     pub(super) fn space_for(&mut self, max: usize) -> &mut [u8] {
         if self.chunks.is_empty() && !self.held.is_empty() && self.held.end == self.scratch.len() {
             let room = max.saturating_sub(self.held.len()).min(self.held.len());
@@ -64,7 +64,7 @@ impl Input {
         self.space()
     }
 
-    /// Takes in the first `count` bytes of what was lent; a larger count is cut to what was lent.
+    /// Accepts the first `count` bytes of the lent memory; a larger count is limited to its length.
     pub(super) fn advance(&mut self, count: usize) {
         if self.chunks.is_empty() {
             self.held.end = self.scratch.len().min(self.held.end.saturating_add(count));
@@ -72,7 +72,7 @@ impl Input {
         }
     }
 
-    /// Moves chunks into the scratch memory as long as less than `max` bytes are held there, and gives them all.
+    /// Moves chunks into the scratch memory until it has `max` bytes, and returns all its bytes.
     pub(super) fn gather(&mut self, max: usize) -> &[u8] {
         while let Some(mut chunk) = self.chunks.pop_front() {
             let count = max.saturating_sub(self.held.len()).min(chunk.len());
@@ -90,7 +90,7 @@ impl Input {
         self.scratch.get(self.held.clone()).unwrap_or_default()
     }
 
-    /// The next bytes, as many as lie together; empty when nothing is left.
+    /// Returns the next contiguous bytes; empty if there are none.
     pub(super) fn front(&self) -> &[u8] {
         match self.chunks.front() {
             Some(chunk) if self.held.is_empty() => chunk,
@@ -110,12 +110,12 @@ impl Input {
         }
     }
 
-    /// The chunk that is next, if nothing is held before it.
+    /// Returns the next chunk, if no scratch bytes precede it.
     pub(super) fn front_chunk(&self) -> Option<&Bytes> {
         self.chunks.front().filter(|_| self.held.is_empty())
     }
 
-    /// Takes the first `count` bytes of [`Self::front_chunk`], sharing them.
+    /// Splits off the first `count` bytes of [`Self::front_chunk`] without copying them.
     pub(super) fn split_chunk(&mut self, count: usize) -> Bytes {
         let Some(chunk) = self.chunks.front_mut() else { return Bytes::new() };
         let taken = chunk.split_to(count.min(chunk.len()));
@@ -125,7 +125,7 @@ impl Input {
         taken
     }
 
-    /// Drops up to `count` bytes and says how many.
+    /// Drops up to `count` bytes and returns how many were dropped.
     pub(super) fn skip(&mut self, count: u64) -> u64 {
         let mut skipped = 0;
         while skipped < count && !self.is_empty() {
@@ -136,7 +136,7 @@ impl Input {
         skipped
     }
 
-    /// Gives scratch memory back that holds nothing.
+    /// Frees scratch memory if it is empty.
     pub(super) fn release_memory(&mut self) {
         if self.held.is_empty() {
             self.held = 0..0;
@@ -145,7 +145,7 @@ impl Input {
         }
     }
 
-    /// Makes room for `count` bytes behind those that are held.
+    /// Makes room for `count` bytes after the buffered ones.
     fn make_room(&mut self, count: usize) {
         if self.scratch.len() - self.held.end >= count {
             return;

@@ -1,42 +1,42 @@
-//! The bounds of both machines, in one struct. Each has a default that says why.
+//! The limits of both state machines. Each default is explained.
 
-/// What a machine accepts from its peer and holds for it. How large a body may be is said for each body.
+/// What a state machine accepts from its peer and buffers for it. The size of a body is limited for each body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a head: request or status line and fields, with their line ends.
+    /// The bytes of a head: request or status line and fields, with their line ends.
     ///
-    /// Default 64 KiB: proxies in common use stop at 8 to 64 KiB, and bearer tokens are a few KiB.
+    /// Default 64 KiB: common proxies limit it to 8 to 64 KiB, and bearer tokens are a few KiB.
     pub max_head_bytes: usize,
-    /// Fields of a head, or of a trailer section; never more than [`Self::MAX_FIELDS`].
+    /// The fields of a head, or of a trailer section; never more than [`Self::MAX_FIELDS`].
     ///
-    /// Default 100: browsers and proxies together add some thirty.
+    /// Default 100: browsers and proxies together add about thirty.
     pub max_fields: usize,
-    /// Bytes of a request target.
+    /// The bytes of a request target.
     ///
-    /// Default 8,000, which RFC 9112, section 3, recommends at the least.
+    /// Default 8,000, the minimum that RFC 9112, section 3, recommends.
     pub max_target_bytes: usize,
-    /// Bytes of a chunked body's trailer section. The fields are checked and dropped.
+    /// The bytes of a chunked body's trailer section. The fields are checked and dropped.
     ///
     /// Default 8 KiB.
     pub max_trailer_bytes: usize,
-    /// Length of a body that is read and dropped, after an answer that did not wait for it, to keep the connection.
-    /// Behind a longer one, or one of unknown length, the connection closes.
+    /// The length of a body that is read and dropped to keep the connection, after a response that did not wait for it. After a
+    /// longer one, or one of unknown length, the connection closes.
     ///
-    /// Default 64 KiB: a window's worth is mostly on its way already, and costs less than another connection.
+    /// Default 64 KiB: that much is mostly in transit already, and costs less than another connection.
     pub max_discarded_bytes: u64,
-    /// Bytes of output at which the server takes up no further pipelined request until some were sent.
+    /// The bytes of output at which the server stops accepting pipelined requests until some have been sent.
     ///
-    /// Default 1 MiB. A single answer may exceed it.
+    /// Default 1 MiB. A single response may exceed it.
     pub max_buffered_output: usize,
-    /// Interim (1xx) responses that a client passes over before the final one.
+    /// The interim (1xx) responses that a client skips before the final one.
     ///
     /// Default 16: a server sends one or two.
     pub max_interim_responses: usize,
 }
 
 impl Limits {
-    /// The most fields that any setting of [`Self::max_fields`] admits.
+    /// The most fields that any setting of [`Self::max_fields`] allows.
     pub const MAX_FIELDS: usize = 128;
 }
 

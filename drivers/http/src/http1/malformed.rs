@@ -1,14 +1,14 @@
-//! What a peer can get wrong: each error says what was expected, what came, and which status answers it.
+//! Protocol errors of a peer: what was expected, what was received, and the status of the response.
 //!
-//! Field values are never repeated: they carry credentials.
+//! Field values are never included: they may be credentials.
 
 use http::StatusCode;
 
-/// Bytes that are no acceptable HTTP/1.1 message. The connection cannot go on after them.
+/// Bytes that are not an acceptable HTTP/1.1 message. The connection cannot continue after them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// RFC 9112, section 2.2: lines end in CR LF. A lone LF may be tolerated, and is not.
+    /// RFC 9112, section 2.2: lines end in CR LF. Tolerating a lone LF is allowed; this implementation refuses it.
     #[error("a line ends in LF without CR")]
     BareLineFeed,
     /// RFC 9112, section 2.2.
@@ -43,10 +43,10 @@ pub enum Malformed {
         /// Digit after the point.
         minor: u8,
     },
-    /// `CONNECT` asks for a tunnel, which is not offered.
+    /// `CONNECT` requests a tunnel, which is not supported.
     #[error("CONNECT is not supported")]
     Connect,
-    /// RFC 9112, section 5: a token, at once followed by a colon.
+    /// RFC 9112, section 5: a token, immediately followed by a colon.
     #[error("a field's name is not a token followed by a colon")]
     FieldName,
     /// RFC 9110, section 5.5.
@@ -58,13 +58,13 @@ pub enum Malformed {
         /// The limit.
         max: usize,
     },
-    /// A longer head than [`Limits::max_head_bytes`](super::Limits::max_head_bytes).
+    /// The head is longer than [`Limits::max_head_bytes`](super::Limits::max_head_bytes).
     #[error("the head is longer than {max} bytes")]
     HeadTooLarge {
         /// The limit.
         max: usize,
     },
-    /// A longer target than [`Limits::max_target_bytes`](super::Limits::max_target_bytes).
+    /// The target is longer than [`Limits::max_target_bytes`](super::Limits::max_target_bytes).
     #[error("the request target is longer than {max} bytes")]
     TargetTooLong {
         /// The limit.
@@ -100,7 +100,7 @@ pub enum Malformed {
     /// RFC 9110, section 10.1.1: `100-continue` is the only expectation.
     #[error("an expectation other than 100-continue")]
     Expectation,
-    /// RFC 9112, section 8: the client ended its side within a request. It may still read the answer.
+    /// RFC 9112, section 8: the client ended its side within a request. It may still read the response.
     #[error("the input ended within a request")]
     Incomplete,
     /// RFC 9112, section 7.1: hexadecimal digits, here of at most 64 bits.
@@ -115,7 +115,7 @@ pub enum Malformed {
     /// RFC 9112, section 7.1.
     #[error("byte 0x{0:02x} where a chunk's CR LF was expected")]
     ChunkEnd(u8),
-    /// A longer trailer section than [`Limits::max_trailer_bytes`](super::Limits::max_trailer_bytes).
+    /// The trailer section is longer than [`Limits::max_trailer_bytes`](super::Limits::max_trailer_bytes).
     #[error("the trailer section is longer than {max} bytes")]
     TrailersTooLarge {
         /// The limit.
@@ -124,7 +124,7 @@ pub enum Malformed {
 }
 
 impl Malformed {
-    /// The status that answers it.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
@@ -139,10 +139,10 @@ impl Malformed {
     }
 }
 
-/// A body larger than was to be read: announced to be, or found to be while it came.
+/// The body is larger than its limit: by its announced length, or while it is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is larger than {max} bytes")]
 pub struct BodyTooLarge {
-    /// The limit that was given for this body.
+    /// The limit that was set for this body.
     pub max: u64,
 }

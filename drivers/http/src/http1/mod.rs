@@ -1,18 +1,15 @@
-//! HTTP/1.1 (RFC 9112) as pure state machines: one [`server::ServerCodec`] or [`client::ClientCodec`] for each
-//! socket.
+//! HTTP/1.1 (RFC 9112) as pure state machines: a [`server::ServerCodec`] or a [`client::ClientCodec`] for each socket.
 //!
-//! Here lives the message syntax: heads, body framing, keep-alive, pipelining, `Expect`. What a path or a header
-//! means to vgi-rpc may not live here, nor anything that reads a socket or a clock: a driver moves the bytes and
-//! keeps the time.
+//! This module has the message syntax: heads, body framing, keep-alive, pipelining, `Expect`. It does not interpret paths or
+//! headers for vgi-rpc, and reads no sockets or clocks: a driver moves the bytes and applies timeouts.
 //!
-//! The machines read strictly. Whatever two implementations might frame differently is refused, because a proxy in
-//! front that reads it the other way lets one client speak in another's name (request smuggling, RFC 9112, section
-//! 11.2): a bare line feed, a folded field, a length that is said twice, a coding other than `chunked`.
+//! The state machines read strictly. They refuse whatever two implementations might frame differently: if a proxy in front reads
+//! it differently, one client can send a request in another's name (request smuggling, RFC 9112, section 11.2). Examples are a
+//! bare line feed, a folded field, a length given twice, and a coding other than `chunked`.
 //!
-//! Each machine has four groups of methods: getters; bytes in (`receive`, or `read_buf` and `advance`); commands;
-//! and `poll_*`, which say what comes next and what is to be sent. However the input is split, the events and the
-//! output are the same, with one exception that RFC 9110 asks for: `100 Continue` is left out when some of the body
-//! has come already.
+//! Each state machine has four groups of methods: getters; bytes in (`receive`, or `read_buf` and `advance`); commands; and
+//! `poll_*`, which return the next event and the output. The events and the output do not depend on how the input is split, with
+//! one exception that RFC 9110 requires: `100 Continue` is omitted if part of the body has already been received.
 //!
 //! ```
 //! use bytes::Buf;
@@ -34,14 +31,14 @@
 //!             Some(Event::Malformed(error)) => connection.reject(error.status())?,
 //!             None => {}
 //!         }
-//!         // 2. Send what waits: head and body segments, gathered.
+//!         // 2. Send the output: head and body segments, gathered.
 //!         while let Some(outbox) = connection.poll_transmit() {
 //!             let mut slices = [IoSlice::new(&[]); 16];
 //!             let filled = outbox.chunks_vectored(&mut slices);
 //!             let sent = output.write_vectored(&slices[..filled])?;
 //!             outbox.advance(sent);
 //!         }
-//!         // 3. Read more, straight into the machine's own memory.
+//!         // 3. Read more, directly into the state machine's memory.
 //!         if is_closed {
 //!             return Ok(());
 //!         }

@@ -1,4 +1,4 @@
-//! The receiving half that both roles share: input, the body that is being read, and whose memory was lent.
+//! The receiving half that both roles share: input, the body that is being read, and the memory that was lent.
 
 use super::body::{BodyError, BodyReader};
 use super::head_bytes::HeadBytes;
@@ -8,26 +8,26 @@ use bytes::Bytes;
 use std::fmt;
 use vgi_rpc_protocol::memory::{Account, Spare};
 
-/// More than the empty lines that may stand before a head, so that the head's own limit is what stops it.
+/// More than the empty lines that may precede a head, so that the head's own limit applies.
 const BEFORE_HEAD_BYTES: usize = 64;
 
-/// What a machine has received.
+/// The input that a state machine has received.
 #[derive(Default)]
 pub(super) struct Receiver {
     input: Input,
     body: Option<BodyReader>,
     /// The last `read_buf` lent the body's memory.
     lent_body: bool,
-    /// Memory of the last large body.
+    /// The memory of the last large body.
     spare: Spare,
     /// Bodies are reserved in it as they arrive.
     account: Account,
     eof: bool,
-    /// Bytes taken in so far, of whatever kind.
+    /// The number of bytes received so far, of any kind.
     received: u64,
 }
 
-/// Prints no bytes: they carry credentials.
+/// Prints no bytes: they include credentials.
 impl fmt::Debug for Receiver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { input, body, received, eof, .. } = self;
@@ -50,7 +50,7 @@ impl Receiver {
         self.eof
     }
 
-    /// Nothing waits to be consumed.
+    /// Whether all received input has been consumed.
     pub(super) fn is_empty(&self) -> bool {
         self.input.is_empty()
     }
@@ -68,9 +68,9 @@ impl Receiver {
         self.eof = true;
     }
 
-    /// Memory to read into, where input is wanted now: the body's own, or scratch that grows up to a head's limit.
+    /// Returns memory to read into when input is needed: the body's own, or scratch memory that grows up to a head's limit.
     pub(super) fn read_buf(&mut self, limits: &Limits) -> &mut [u8] {
-        // What was read before goes first, hence only when the input is empty.
+        // Earlier input comes first, so this requires that the input is empty.
         let direct =
             if self.input.is_empty() { self.body.as_mut().and_then(BodyReader::space) } else { None };
         self.lent_body = direct.is_some();
@@ -80,7 +80,7 @@ impl Receiver {
         }
     }
 
-    /// Memory to read into, where input is not wanted yet: what is left of the scratch memory.
+    /// Returns memory to read into when input is not needed yet: the rest of the scratch memory.
     pub(super) fn read_ahead_buf(&mut self) -> &mut [u8] {
         self.lent_body = false;
         self.input.space()
@@ -95,13 +95,13 @@ impl Receiver {
         self.lent_body = false;
     }
 
-    /// The next head, once it is there whole.
+    /// Returns the next head once it is complete.
     pub(super) fn read_head(
         &mut self,
         head: &mut HeadBytes,
         limits: &Limits,
     ) -> Result<Option<Bytes>, Malformed> {
-        // A chunk that was given whole and has the whole head is shared.
+        // A head that is completely in one received chunk is shared.
         if let Some(chunk) = self.input.front_chunk()
             && let Some(range) = head.find(chunk, limits)?
         {
@@ -115,7 +115,7 @@ impl Receiver {
         Ok(Some(found))
     }
 
-    /// Begins to read a body of a response, or of a request.
+    /// Begins to read the body of a response or a request.
     pub(super) fn begin_body(
         &mut self,
         kind: BodyKind,
@@ -127,7 +127,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// The body that was begun, once it is there whole.
+    /// Returns the body that was begun, once it is complete.
     pub(super) fn read_body(&mut self, limits: &Limits) -> Result<Option<Bytes>, BodyError> {
         let Some(body) = &mut self.body else { return Ok(None) };
         if !body.read(&mut self.input, self.eof, limits)? {
@@ -139,18 +139,18 @@ impl Receiver {
         Ok(Some(whole))
     }
 
-    /// Drops up to `count` bytes and says how many.
+    /// Drops up to `count` bytes and returns how many were dropped.
     pub(super) fn skip(&mut self, count: u64) -> u64 {
         self.input.skip(count)
     }
 
-    /// Drops what has come, and a body that was begun.
+    /// Drops the received input, and a body that was begun.
     pub(super) fn discard(&mut self) {
         self.body = None;
         self.input.skip(u64::MAX);
     }
 
-    /// Gives back memory that is kept for input to come.
+    /// Frees memory that is kept for further input.
     pub(super) fn release_memory(&mut self) {
         self.spare = Spare::default();
         self.input.release_memory();

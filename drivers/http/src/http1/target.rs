@@ -1,4 +1,4 @@
-//! What a request is addressed to: the request target and the `Host` field, RFC 9112, sections 3.2 and 3.3.
+//! Parses a request's target and its `Host` field: RFC 9112, sections 3.2 and 3.3.
 
 use super::Malformed;
 use bytes::Bytes;
@@ -6,9 +6,9 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
-/// Checks a request target in one of the forms that the method allows.
+/// Parses a request target in one of the forms that the method allows.
 ///
-/// In absolute form the URI has scheme and authority; in the others it has a path (and query) alone.
+/// In absolute form the URI has scheme and authority; in the other forms it has only a path and query.
 pub(super) fn parse_target(method: &Method, target: Bytes) -> Result<Uri, Malformed> {
     if *method == Method::CONNECT {
         return Err(Malformed::Connect);
@@ -32,7 +32,7 @@ pub(super) fn parse_target(method: &Method, target: Bytes) -> Result<Uri, Malfor
     }
 }
 
-/// Visible ASCII without what RFC 3986 excludes; every `%` begins an escape; no fragment.
+/// Checks for visible ASCII without the characters that RFC 3986 excludes; every `%` begins an escape; no fragment.
 fn check_characters(target: &[u8]) -> Result<(), Malformed> {
     if target.iter().any(|byte| !byte.is_ascii_graphic() || b"\"#<>\\^`{|}".contains(byte)) {
         return Err(Malformed::Target("it has a character that is not allowed"));
@@ -46,7 +46,7 @@ fn check_characters(target: &[u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Checks the `Host` field. A target in absolute form replaces it, as RFC 9112, section 3.2.2, demands.
+/// Checks the `Host` field. A target in absolute form replaces it, as RFC 9112, section 3.2.2, requires.
 pub(super) fn check_host(headers: &mut HeaderMap, version: Version, target: &Uri) -> Result<(), Malformed> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -63,17 +63,17 @@ pub(super) fn check_host(headers: &mut HeaderMap, version: Version, target: &Uri
     Ok(())
 }
 
-/// A host and perhaps a port, without user information. RFC 9110, sections 4.2.4 and 7.2.
+/// Whether this is a host with an optional port, without user information. RFC 9110, sections 4.2.4 and 7.2.
 pub(super) fn is_host(bytes: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(bytes) else { return false };
     let text = authority.as_str();
     let after_host = text.get(authority.host().len()..).unwrap_or_default();
     let port_is_valid = match after_host.strip_prefix(':') {
-        // An empty port is the scheme's own: RFC 3986, section 3.2.3.
+        // An empty port is the scheme's default: RFC 3986, section 3.2.3.
         Some(port) => port.is_empty() || (port.parse::<u16>().is_ok() && !port.starts_with('+')),
         None => after_host.is_empty(),
     };
-    // A comma would be legal in a registered name, but is what a proxy puts between two `Host` fields that it joins.
+    // A comma is legal in a registered name, but a proxy that joins two `Host` fields puts one between them.
     !text.contains(['@', ',']) && !authority.host().is_empty() && port_is_valid
 }
 

@@ -1,17 +1,17 @@
-//! Writes heads, and keeps out of them what would break them apart.
+//! Writes heads, and refuses fields that would break their syntax.
 
 use super::CommandError;
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName};
 use std::io::Write;
 
-/// The fields that only the connection writes, because they say where a message ends or what becomes of the socket.
-/// `Connection` is not among them: users may ask for `close` with it, which is read and then written anew.
+/// The fields that only the connection writes, because they determine where a message ends or whether the connection closes.
+/// `Connection` is not one of them: users may set `close`, which is read and then written again.
 const FRAMING_FIELDS: [HeaderName; 4] =
     [TRANSFER_ENCODING, TRAILER, TE, HeaderName::from_static("keep-alive")];
 
-/// Checks fields that a user set: none of the framing's, and no value with a control character. The types of `http`
-/// guarantee the latter, unless a value was made without checks.
+/// Checks fields that a user set: none of the framing fields, and no value with a control character. The types of `http`
+/// guarantee the latter, unless a value was created without checks.
 pub(super) fn check_fields(headers: &HeaderMap) -> Result<(), CommandError> {
     for name in FRAMING_FIELDS {
         if headers.contains_key(&name) {
@@ -26,7 +26,7 @@ pub(super) fn check_fields(headers: &HeaderMap) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Appends fields to a head, the connection's own last, and ends it.
+/// Appends the fields to a head, then the connection's own, and ends it.
 pub(super) fn write_fields(
     head: &mut Vec<u8>,
     headers: &HeaderMap,
@@ -39,7 +39,7 @@ pub(super) fn write_fields(
         }
     }
     if let Some(length) = content_length {
-        // Writing into memory cannot fail.
+        // Writing to memory cannot fail.
         let _ = write!(head, "content-length: {length}\r\n");
     }
     if let Some(option) = connection {

@@ -1,22 +1,22 @@
-//! Where a server listens, as its clients write it.
+//! The address on which a server listens, as a URL.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-/// Where a server listens. Its text is a URL, such as `http://127.0.0.1:8000` or `https://127.0.0.1:8443`, without the path that the
-/// [prefix](vgi_rpc_protocol::http::EndpointBuilder::prefix) adds.
+/// The address on which a server listens. It prints as a URL, such as `http://127.0.0.1:8000` or `https://127.0.0.1:8443`,
+/// without the path that the [prefix](vgi_rpc_protocol::http::EndpointBuilder::prefix) adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// A TCP address, with the port that the system chose if it was asked to.
+    /// A TCP address, with the port that the system chose if port 0 was requested.
     Tcp(SocketAddr),
-    /// A TCP address on which connections carry TLS.
+    /// A TCP address whose connections use TLS.
     Tls(SocketAddr),
 }
 
 impl Address {
-    /// The address of the socket.
+    /// Returns the address of the socket.
     pub const fn socket(&self) -> SocketAddr {
         match self {
             Self::Tcp(address) | Self::Tls(address) => *address,

@@ -1,16 +1,16 @@
-//! The clock that gives requests their time.
+//! The clock that timestamps requests.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Tells the time since the Unix epoch.
+/// Returns the time since the Unix epoch.
 #[derive(Clone, Default)]
 pub(super) enum Clock {
-    /// The system's.
+    /// The system clock.
     #[default]
     System,
-    /// One that was set.
+    /// A clock set by the user.
     Other(Arc<dyn Fn() -> Duration + Send + Sync>),
 }
 

@@ -1,4 +1,4 @@
-//! One connection as the event loop drives it: the HTTP/1.1 machine, and the endpoint that answers its requests.
+//! Drives one connection in the event loop: the HTTP/1.1 state machine and the endpoint that handles its requests.
 
 use super::clock::Clock;
 use super::date::Date;
@@ -25,17 +25,17 @@ use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_reactor::{Expiry, Origin, Phase, ProxiedOrigin, Step};
 
-/// Answers requests that are not the endpoint's.
+/// Responds to requests that are not for the endpoint.
 pub(crate) type Route = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
 
-/// Called with the error when the service does not start.
+/// Called with the error if the service fails to start.
 pub(crate) type OnStartFailure = dyn Fn(&RpcError) + Send + Sync;
 
-/// A body of at most this many bytes is read before its head is looked at: the two are one step then, and it costs
-/// no more memory than a head does.
+/// A body of at most this many bytes is read before its head is processed. Both are then one step, and the body costs no more
+/// memory than a head.
 const SMALL_BODY: u64 = 64 << 10;
 
-/// What the connections of a server share.
+/// State shared by a server's connections.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     pub(super) endpoint: Arc<Endpoint>,
@@ -62,29 +62,29 @@ impl fmt::Debug for Acceptor {
 pub(crate) struct Conversation {
     shared: Acceptor,
     machine: Machine,
-    /// What the client makes this server hold is reserved in it.
+    /// Accounts for the memory that this client makes the server hold.
     account: Account,
     remote_address: Option<String>,
-    /// What a proxy says of the client.
+    /// The client's address as reported by a proxy.
     proxy: Option<Arc<ProxyPeer>>,
     tls: Option<Arc<TlsPeer>>,
     waker: Waker,
     request: Request,
-    /// The body of the request is being read, since the transaction needs it.
+    /// The body of the request is being read because the transaction needs it.
     reads_body: bool,
-    /// What becomes of the request's effects, once it has some.
+    /// Receives the results of the request's effects, once it has any.
     inbox: Option<Inbox>,
-    /// Records of calls whose responses are not sent yet.
+    /// Records of calls whose responses have not been sent yet.
     records: Vec<CallRecord>,
 }
 
-/// The request under way.
+/// The current request.
 #[derive(Debug, Default)]
 enum Request {
-    /// None, or none that anything is to be remembered of.
+    /// There is none, or nothing about it needs to be kept.
     #[default]
     None,
-    /// Its body is small, and is read first.
+    /// A request with a small body, which is read first.
     Head(Parts),
     Transaction(Transaction),
 }
@@ -120,7 +120,7 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
     }
 }
 
-/// What calls may know of a proxy.
+/// Returns what calls may know about a proxy.
 fn proxy_peer(proxied: &ProxiedOrigin) -> ProxyPeer {
     let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
     let mut peer = ProxyPeer::new(text(proxied.below.address()).unwrap_or_default());
@@ -131,7 +131,7 @@ fn proxy_peer(proxied: &ProxiedOrigin) -> ProxyPeer {
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::tls_peer;
 
-/// What the TLS handshake of a connection says: no connection carries TLS.
+/// Returns `None`: without the feature no connection uses TLS.
 #[cfg(not(feature = "tls"))]
 fn tls_peer(_: &Origin) -> Option<Arc<TlsPeer>> {
     None
@@ -166,7 +166,7 @@ impl Conversation {
         }
         match body {
             BodyKind::None => self.begin(head, Some(Bytes::new())),
-            // A client that waits to be told to go on is to be told only if its body is of use.
+            // A client that expects `100 Continue` is told to continue only if its body is needed.
             BodyKind::Length(length) if length <= SMALL_BODY && !head.headers.contains_key(EXPECT) => {
                 self.request = Request::Head(head);
                 self.read_body(SMALL_BODY);
@@ -185,7 +185,7 @@ impl Conversation {
         };
         let mut transaction = self.shared.endpoint.begin(head, arrival);
         if let Some(body) = body {
-            // It is the first.
+            // This is the first body, so it is accepted.
             let _ = transaction.receive_body(Body::Whole(body));
         }
         self.request = Request::Transaction(transaction);
@@ -193,13 +193,13 @@ impl Conversation {
 
     fn give_body(&mut self, request: Request, body: Body) {
         if let Request::Transaction(mut transaction) = request {
-            // It was asked for, once.
+            // The transaction asked for it once, so it is accepted.
             let _ = transaction.receive_body(body);
             self.request = Request::Transaction(transaction);
         }
     }
 
-    /// Takes the request under way as far as it goes here. `None` if what it needs is to be read.
+    /// Advances the current request as far as possible without input. Returns `None` if input is needed.
     fn drive(&mut self) -> Option<Step<TransactionJob>> {
         let Request::Transaction(transaction) = &mut self.request else { return None };
         if let Some(inbox) = &mut self.inbox {
@@ -214,7 +214,7 @@ impl Conversation {
         }
         let next = transaction.poll(self.shared.clock.now(), &self.waker);
         while let Some(event) = transaction.poll_effect() {
-            // Of its own, since each request numbers its effects from the beginning.
+            // A separate inbox, since each request numbers its effects from the beginning.
             let inbox = self.inbox.get_or_insert_with(|| self.shared.performer.inbox(self.waker.clone()));
             inbox.handle(event);
         }
@@ -237,7 +237,7 @@ impl Conversation {
                 self.end_request();
                 self.records.extend(answer.record);
                 self.respond(answer.response);
-                // The response is counted where it waits to be sent.
+                // The response is counted again in the output buffer.
                 drop(answer.memory);
                 None
             }
@@ -261,10 +261,10 @@ impl Conversation {
     }
 
     fn read_body(&mut self, max_bytes: u64) {
-        // What can never fit is too large, and not for the client to try again.
+        // A body that can never fit is too large; the client should not retry.
         let max_bytes = max_bytes.min(self.shared.budget.limit().saturating_add(Budget::FLOOR_BYTES) as u64);
         let read = self.machine.read_body(max_bytes);
-        debug_assert!(read.is_ok(), "a head came: {read:?}");
+        debug_assert!(read.is_ok(), "a head was delivered: {read:?}");
     }
 
     fn respond(&mut self, mut response: Response<Vec<Bytes>>) {
@@ -272,7 +272,7 @@ impl Conversation {
             response.headers_mut().entry(DATE).or_insert(date);
         }
         if self.machine.respond(response).is_err() {
-            // Nothing was written: the response has a field that only the machine may set.
+            // Nothing was written: the response has a field that only the state machine may set.
             self.reject(StatusCode::INTERNAL_SERVER_ERROR);
         }
     }
@@ -280,13 +280,13 @@ impl Conversation {
     fn reject(&mut self, status: StatusCode) {
         self.end_request();
         let rejected = self.machine.reject(status);
-        debug_assert!(rejected.is_ok(), "a request waits for its answer: {rejected:?}");
+        debug_assert!(rejected.is_ok(), "a request awaits its response: {rejected:?}");
     }
 }
 
-/// The answer to a request that names a host which the server does not serve.
+/// The response to a request whose host the server does not serve.
 fn misdirected() -> Response<Vec<Bytes>> {
-    let text = "expected Host to name a host that this server serves, got another: its operator allows more by AllowedHosts\n";
+    let text = "expected Host to name a host that this server serves, got another: operators can add it to AllowedHosts\n";
     let mut response = Response::new(vec![Bytes::from_static(text.as_bytes())]);
     *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -358,18 +358,18 @@ impl vgi_rpc_reactor::Machine for Conversation {
         if let Request::Transaction(transaction) = &mut self.request {
             let error = match reason {
                 Expiry::Timeout => {
-                    let text = "the request waited too long for what the server needs from outside";
+                    let text = "the request waited too long for its effects or its session";
                     RpcError::status(Code::DeadlineExceeded, text)
                 }
                 Expiry::Memory => {
-                    let text = "the server needs the memory that this request takes";
+                    let text = "the server needs the memory that this request uses";
                     RpcError::status(Code::ResourceExhausted, text)
                 }
             };
             self.records.extend(transaction.abandon(&error, status, self.shared.clock.now()));
         }
         self.end_request();
-        // Nothing to answer is no error here: the connection is closed all the same.
+        // Without a request this is not an error here: the connection is closed in any case.
         let _ = self.machine.reject(status);
     }
 
@@ -382,7 +382,7 @@ impl vgi_rpc_reactor::Machine for Conversation {
             if let Some(next) = self.drive() {
                 return next;
             }
-            // What was answered here counts as a step, so that one client's many requests do not keep others waiting.
+            // A response made here counts as a step, so that one client's many requests do not delay other clients.
             if self.machine.buffered_output() > 0 {
                 return Step::NeedDrain;
             }
@@ -401,7 +401,7 @@ impl vgi_rpc_reactor::Machine for Conversation {
     }
 
     fn hang_up(&mut self) {
-        // Its call ends with it, unless it is at work: then its result is logged.
+        // Its call ends with the connection, unless a thread is running it: then its result is logged.
         if let Request::Transaction(transaction) = &mut self.request {
             self.records.extend(transaction.hang_up(self.shared.clock.now()));
         }

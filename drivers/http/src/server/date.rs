@@ -1,19 +1,19 @@
-//! The `Date` of every response, made once a second.
+//! The `Date` header of every response, formatted once a second.
 
 use chrono::{DateTime, Utc};
 use http::HeaderValue;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// The last date that was made.
+/// The date that was formatted last.
 #[derive(Debug, Default)]
 pub(super) struct Date(Mutex<Option<(u64, HeaderValue)>>);
 
 impl Date {
-    /// The date at a time since the Unix epoch, as HTTP writes it. RFC 9110, section 5.6.7.
+    /// Formats a time since the Unix epoch as an HTTP date. RFC 9110, section 5.6.7.
     pub(super) fn at(&self, now: Duration) -> Option<HeaderValue> {
         let seconds = now.as_secs();
-        // A panic while it is held leaves the old value or the new.
+        // A panic while the lock is held leaves either the old value or the new one.
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_at, value)) = &*last
             && *made_at == seconds

@@ -1,8 +1,8 @@
-//! Which `Host` a request may name: the guard against DNS rebinding.
+//! Checks the `Host` of requests, against DNS rebinding.
 //!
-//! A browser lets a page call the origin that it was loaded from. Once the name of that origin is made to lead to
-//! 127.0.0.1, the page calls a server on the user's own machine, from behind the user's firewall. Such a request still
-//! names the page's host, and is refused by it.
+//! A browser lets a page call the origin from which it was loaded. If the name of that origin is then changed to resolve to
+//! 127.0.0.1, the page can call a server on the user's own machine, behind the user's firewall. Such a request still names the
+//! page's host, and is refused for that.
 
 use super::error::HttpServerError;
 use http::HeaderMap;
@@ -11,28 +11,26 @@ use http::uri::Authority;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use vgi_rpc_reactor::Address;
 
-/// Which hosts a request may name. Ports do not matter, and neither does the case of a name.
+/// Which hosts a request may name. Ports and the case of names do not matter.
 ///
-/// A request that names none is served: HTTP/1.1 demands a `Host`, though it may be empty, HTTP/1.0 does not, and every
-/// browser sends one.
+/// A request without a host is accepted: HTTP/1.1 requires a `Host`, which may be empty, HTTP/1.0 does not, and every browser
+/// sends one.
 ///
-/// A proxy in front of the server either sets `Host` to the server's own address, as most do by default, or preserves
-/// the one that the client sent: then [`Self::Listed`] has the public names, or [`Self::Any`] leaves the check to the
-/// proxy.
+/// A proxy in front of the server either sets `Host` to the server's own address, as most do by default, or preserves the
+/// client's. In the latter case, list the public names in [`Self::Listed`], or leave the check to the proxy with [`Self::Any`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AllowedHosts {
-    /// On a loopback address and without authentication: `localhost`, `127.0.0.1`, `[::1]` and the bound address.
-    /// Elsewhere any. An authenticator, a gate for proxies' proofs included, counts as authentication: a page cannot
-    /// give the credential.
+    /// On a loopback address and without authentication: `localhost`, `127.0.0.1`, `[::1]` and the bound address. Otherwise any
+    /// host. Any authenticator counts as authentication, including a gate for proxy proofs: a page cannot provide the credential.
     #[default]
     Default,
     /// Any host.
     Any,
-    /// These, such as `example.org` or `[2001:db8::1]`, and the bound address.
+    /// These hosts, such as `example.org` or `[2001:db8::1]`, and the bound address.
     Listed(Vec<String>),
 }
 
-/// The check of a server that is bound.
+/// The host check of a bound server.
 #[derive(Debug)]
 pub(super) enum HostCheck {
     Any,
@@ -43,12 +41,12 @@ pub(super) enum HostCheck {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Host {
     Address(IpAddr),
-    /// In lower case, without the dot that may end it.
+    /// In lower case, without a trailing dot.
     Name(String),
 }
 
 impl Host {
-    /// A host and perhaps a port; `None` if it is neither.
+    /// Parses a host, and returns whether a port follows it; `None` if the text is invalid.
     fn parse(text: &[u8]) -> Option<(Self, bool)> {
         let authority = Authority::try_from(text).ok()?;
         let host = authority.host();
@@ -69,7 +67,7 @@ impl Host {
 }
 
 impl HostCheck {
-    /// `is_open` says that anyone may call.
+    /// `is_open`: any client may call.
     pub(super) fn new(
         allowed: &AllowedHosts,
         bound: &Address,
@@ -90,7 +88,7 @@ impl HostCheck {
             AllowedHosts::Listed(listed) => {
                 for text in listed {
                     match Host::parse(text.as_bytes()) {
-                        // Names are compared whole.
+                        // Wildcards are not supported.
                         Some((host, false)) if !text.contains('*') => hosts.push(host),
                         _ => return Err(HttpServerError::AllowedHost(text.clone())),
                     }
@@ -100,8 +98,8 @@ impl HostCheck {
         Ok(Self::Only(hosts))
     }
 
-    /// Whether a request with these headers is for this server. The machine has replaced `Host` by the authority of a
-    /// target in absolute form, as RFC 9112, section 3.2.2, demands.
+    /// Returns whether a request with these headers is for this server. The state machine has replaced `Host` by the authority of
+    /// a target in absolute form, as RFC 9112, section 3.2.2, requires.
     pub(super) fn allows(&self, headers: &HeaderMap) -> bool {
         let Self::Only(hosts) = self else { return true };
         match headers.get(HOST).map(|host| host.as_bytes()) {

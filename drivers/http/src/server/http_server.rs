@@ -1,4 +1,4 @@
-//! Setting a server up, and running it.
+//! Configures, binds and runs a server.
 
 use super::address::Address;
 use super::clock::Clock;
@@ -27,10 +27,10 @@ use vgi_rpc_reactor::{
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
-/// How an endpoint is served over HTTP/1.1.
+/// Serves an endpoint over HTTP/1.1.
 ///
-/// Connections are not encrypted unless TLS is [set](Self::tls), with the feature `tls`: without it, put the server behind a
-/// proxy that has it, or on a loopback address.
+/// Connections are not encrypted unless TLS is [set](Self::tls), which needs the feature `tls`. Without it, put the server behind
+/// a proxy that terminates TLS, or bind it to a loopback address.
 #[derive(Clone)]
 pub struct HttpServer {
     endpoint: Arc<Endpoint>,
@@ -55,7 +55,7 @@ impl fmt::Debug for HttpServer {
 }
 
 impl HttpServer {
-    /// Serves with the defaults that each setting names.
+    /// Creates a server with the default of each setting.
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
         let mut options = Options::default();
         options.threads = 64;
@@ -78,9 +78,9 @@ impl HttpServer {
         }
     }
 
-    /// Has every connection carry TLS, with `http/1.1` as the application protocol unless the settings name others.
-    /// The certificate of a client is in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone
-    /// of the settings to [load them anew](ServerTls::reload). Default: no TLS.
+    /// Makes every connection use TLS, with `http/1.1` as the application protocol unless the settings name others.
+    /// [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls) has the client's certificate. Keep a clone of the settings to [reload
+    /// them](ServerTls::reload). Default: no TLS.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {
         self.tls = tls.into();
@@ -94,50 +94,50 @@ impl HttpServer {
         self
     }
 
-    /// Sets the bounds of a request's head. Those of its body are the endpoint's.
+    /// Sets the limits of a request's head. The endpoint limits its body.
     pub fn limits(mut self, limits: http1::Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how much memory the clients of all connections together may make the process hold. A request that does not
-    /// fit is answered with 503. Servers may share a budget. Default: a quarter of what the process may use.
+    /// Sets how much memory the clients of all connections together may make the process hold. The response to a request that
+    /// does not fit is 503. Servers may share a budget. Default: a quarter of the memory that the process may use.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Has every call written to an access log, before its response is sent. The endpoint must
-    /// [record calls](vgi_rpc_protocol::http::EndpointBuilder::record_calls).
+    /// Writes every call to an access log before its response is sent. The endpoint must [record
+    /// calls](vgi_rpc_protocol::http::EndpointBuilder::record_calls).
     pub fn access_log(mut self, log: impl Into<Option<AccessLog>>) -> Self {
         self.access_log = log.into();
         self
     }
 
-    /// Sets what performs the effects of requests, such as the questions of an
+    /// Sets the performer of requests' effects, such as the questions of an
     /// [authenticator](vgi_rpc_protocol::http::auth::AuthRequest::ask) and making upload URLs. Servers may share one. Default:
-    /// nothing does, and an effect fails.
+    /// none, so every effect fails.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.performer = performer;
         self
     }
 
-    /// Sets the clock that gives requests their time since the Unix epoch. A recorder and its replay set one.
-    /// Default: the system's.
+    /// Sets the clock that timestamps requests, as the time since the Unix epoch. A recorder and its replay set it. Default: the
+    /// system clock.
     pub fn clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Clock::Other(Arc::new(clock));
         self
     }
 
-    /// Has a function called when the service's start-up work fails. The work is done at the first request, which is then
-    /// answered with 500 and does not say why; it is tried again at the next one. Default: nothing is called.
+    /// Sets a function to call if the service's start-up work fails. The work runs at the first request. If it fails, the
+    /// response is a 500 without the reason, and it is retried at the next request. Default: none.
     pub fn on_start_failure(mut self, report: impl Fn(&RpcError) + Send + Sync + 'static) -> Self {
         self.on_start_failure = Some(Arc::new(report));
         self
     }
 
-    /// Answers some requests beside the endpoint's: those that the function gives a response to. It sees a
-    /// request's head, and is asked first; it must not take long.
+    /// Responds to additional requests: those for which the function returns a response. It gets a request's head before the
+    /// endpoint does; it must not take long.
     pub fn route(
         mut self,
         route: impl Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
@@ -146,38 +146,38 @@ impl HttpServer {
         self
     }
 
-    /// Sets which hosts a request may name in `Host`, or in a target in absolute form. Any other is refused with 421
-    /// before anything else is done with it, whatever its path. Default: [`AllowedHosts::Default`].
+    /// Sets which hosts a request may name in `Host`, or in a target in absolute form. The response to any other is 421 before
+    /// any further processing, whatever its path. Default: [`AllowedHosts::Default`].
     pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
         self.allowed_hosts = hosts;
         self
     }
 
-    /// Requires of every connection that it comes from a trusted proxy and begins with a header of the PROXY protocol, version
-    /// 2, which says where the client is: that becomes the client's
-    /// [address](vgi_rpc_protocol::service::Peer::remote_address), and the proxy's own is beside it. A connection that does not
-    /// is closed without an answer. Default: connections have no such header.
+    /// Requires every connection to come from a trusted proxy and to begin with a header of the PROXY protocol, version 2. Its
+    /// source address becomes the client's [address](vgi_rpc_protocol::service::Peer::remote_address), and the proxy's own
+    /// address is available beside it. Any other connection is closed without a response. Default: connections have no such
+    /// header.
     ///
-    /// A proxy that forwards bytes does not change what the client says in HTTP. So headers that only a proxy may set are to be
-    /// trusted by the client's address here, never because the connection came through a proxy.
+    /// A proxy that forwards bytes does not change the client's HTTP headers. Trust headers that only a proxy may set by the
+    /// client's address here, never because the connection came through a proxy.
     pub fn proxy_protocol(mut self, setting: impl Into<Option<ProxyProtocol>>) -> Self {
         self.proxy_protocol = setting.into();
         self
     }
 
-    /// Sets how many threads may run handlers, at least 1. Default 64. A thread is started only when those that
-    /// there are have not kept up for a millisecond, and ends after 10 s without work. While all of them are at work,
-    /// requests that need no handler are still answered, such as those for the server's health.
+    /// Sets how many threads may run handlers, at least 1. Default 64. A thread is started only if the existing ones have fallen
+    /// behind for a millisecond, and ends after 10 s without work. While all threads are busy, requests that need no handler
+    /// still get responses, such as those for the server's health.
     pub fn threads(mut self, threads: usize) -> Self {
         self.options.threads = threads.max(1);
         self
     }
 
-    /// Sets how many connections are served at a time; 0 for any number. The rest wait in the listener's backlog.
-    /// Default 1,024.
+    /// Sets how many connections are served at a time; 0 for any number. Further ones wait in the listener's backlog. Default
+    /// 1,024.
     ///
-    /// When one more comes, a connection is closed for it that has never sent a byte, or else one that has waited for
-    /// its next request for a second or more: the oldest one of the address that holds the most connections.
+    /// If another connection arrives, one is closed for it that has never sent a byte, or else one that has waited for its next
+    /// request for a second or more: the oldest one of the address with the most connections.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.options.max_connections = connections;
         self
@@ -189,74 +189,73 @@ impl HttpServer {
         self
     }
 
-    /// Sets how long a connection may wait for its next request. Default 75 s. Like the other timeouts it may take
-    /// 250 ms longer, and ends in the connection being closed.
+    /// Sets how long a connection may wait for its next request. Default 75 s. Like the other timeouts, it may take up to 250 ms
+    /// longer, and the connection is then closed.
     pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.idle.no_progress = timeout;
         self
     }
 
-    /// Sets how long a client may take to send a request's head, from its first byte. Default 30 s; the answer is
-    /// 408.
+    /// Sets how long a client may take to send a request's head, from its first byte. Default 30 s; the response is 408.
     pub fn head_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.head.whole = timeout;
         self
     }
 
-    /// Sets how long a client may send nothing in the middle of a body. Default 30 s; the answer is 408.
+    /// Sets how long a client may send nothing in the middle of a body. Default 30 s; the response is 408.
     pub fn body_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.body.no_progress = timeout;
         self
     }
 
-    /// Sets how long a client may take to send a whole body. Default 15 min; the answer is 408.
+    /// Sets how long a client may take to send a whole body. Default 15 min; the response is 408.
     pub fn whole_body_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.body.whole = timeout;
         self
     }
 
-    /// Sets how long a request may wait for its effects, and for its sticky session while other calls have it. Default 5
-    /// min; the answer is 503.
+    /// Sets how long a request may wait for its effects, and for its sticky session while other calls use it. Default 5 min; the
+    /// response is 503.
     pub fn waiting_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.waiting.whole = timeout;
         self
     }
 
-    /// Sets how long a client may read nothing of a response that waits for it. Default 60 s.
+    /// Sets how long a client may read nothing of a pending response. Default 60 s.
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.output.no_progress = timeout;
         self
     }
 
     /// Sets whether SIGTERM and SIGINT end the server. The first signal [drains](Handle::drain) it for
-    /// [`drain_timeout`](Self::drain_timeout), a second one ends it at once; then [`BoundHttpServer::run`] returns. Default false.
-    /// After the server has ended the two signals do nothing: the process is expected to end.
+    /// [`drain_timeout`](Self::drain_timeout), a second one ends it at once; then [`BoundHttpServer::run`] returns. Default
+    /// false. After that the two signals have no effect: the process is expected to exit.
     pub fn end_on_signals(mut self, end: bool) -> Self {
         self.options.end_on_signals = end;
         self
     }
 
-    /// Sets how long calls and open streams may take to come to their end after SIGTERM or SIGINT, with
-    /// [`end_on_signals`](Self::end_on_signals). Default 5 s. With zero a signal ends the server at once.
+    /// Sets how long calls and open streams may take to finish after SIGTERM or SIGINT, with
+    /// [`end_on_signals`](Self::end_on_signals). Default 5 s. With zero, a signal ends the server at once.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.options.drain_timeout = timeout;
         self
     }
 
-    /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
+    /// Listens on `[HOST:]PORT`. The host defaults to 127.0.0.1, and port 0 lets the system choose.
     ///
     /// # Errors
-    /// When the address cannot be resolved or bound, the system refuses a first thread, an allowed host is not one, or
-    /// there is an access log and the endpoint does not record calls.
+    /// If the address cannot be resolved or bound, the system cannot start a thread, an allowed host is invalid, or there is an
+    /// access log and the endpoint does not record calls.
     pub fn bind_tcp(&self, address: &str) -> Result<BoundHttpServer, HttpServerError> {
         self.bind_tcp_with(address, NoLayer)
     }
 
-    /// As [`bind_tcp`](Self::bind_tcp), with a layer around the protocol of each connection, such as a recorder: inside TLS, and
-    /// behind the header of the [PROXY protocol](Self::proxy_protocol).
+    /// Like [`bind_tcp`](Self::bind_tcp), with a layer around the protocol of each connection, such as a recorder. The layer is
+    /// inside TLS and behind the header of the [PROXY protocol](Self::proxy_protocol).
     ///
     /// # Errors
-    /// As there.
+    /// See [`bind_tcp`](Self::bind_tcp).
     pub fn bind_tcp_with(
         &self,
         address: &str,
@@ -274,11 +273,11 @@ impl HttpServer {
         self.serve(listener, acceptor, false, unfinished)
     }
 
-    /// Makes the machines of the connections that this server would have on an address, for an event loop or a replay of your
-    /// own. There is no TLS around them.
+    /// Returns the acceptor that creates the state machines of this server's connections for an address, for your own event loop
+    /// or replay. It does not apply TLS.
     ///
     /// # Errors
-    /// When an allowed host is not one, or there is an access log and the endpoint does not record calls.
+    /// If an allowed host is invalid, or there is an access log and the endpoint does not record calls.
     pub fn acceptor(
         &self,
         address: SocketAddr,
@@ -328,7 +327,7 @@ impl HttpServer {
 }
 
 impl HttpServer {
-    /// What performs effects. An endpoint that brings the answers to its own questions needs threads in any case.
+    /// Returns the performer of effects. An endpoint that answers its own questions needs threads in any case.
     fn performer_of_endpoint(&self) -> Performer {
         match self.performer.is_none() && self.endpoint.asks_itself() {
             true => Performer::own_answers(),
@@ -337,7 +336,7 @@ impl HttpServer {
     }
 }
 
-/// A server that listens. Clients may connect already; they are answered once it runs.
+/// A server that is bound to an address. Clients can connect already; their requests are processed once it runs.
 #[derive(Debug)]
 pub struct BoundHttpServer {
     address: Address,
@@ -347,27 +346,27 @@ pub struct BoundHttpServer {
 }
 
 impl BoundHttpServer {
-    /// Where it listens. It prints as a URL.
+    /// Returns the address on which it listens. It prints as a URL.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// How much memory clients may make the process hold, and how much of it they do.
+    /// Returns the budget: how much memory clients may make the process hold, and how much they currently do.
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// Ends it from another thread: at once, or in good order. The endpoint's sticky sessions are not its matter:
-    /// see [`Endpoint::set_draining`].
+    /// Returns a handle that stops the server from another thread, at once or gracefully. It does not affect the endpoint's
+    /// sticky sessions: see [`Endpoint::set_draining`].
     pub fn handle(&self) -> Handle {
         self.server.handle()
     }
 
-    /// Serves until the server is stopped. Handlers that still run then keep their threads, but their answers are dropped: for hooks
-    /// and the access log their calls end with the code `CANCELLED`.
+    /// Serves until the server is stopped. Handlers that are still running then keep their threads, but their results are
+    /// dropped: for hooks and the access log, their calls end with the code `CANCELLED`.
     ///
     /// # Errors
-    /// When the system refuses what the server cannot do without. What happens on one connection is no error.
+    /// If the system refuses a resource that the server needs. A failure of one connection is not an error.
     pub fn run(self) -> Result<Ended, HttpServerError> {
         let ended = self.server.run();
         self.unfinished.cut_off_all();

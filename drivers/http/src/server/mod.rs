@@ -1,17 +1,17 @@
-//! The server: how an endpoint is set up on sockets and run. The event loop is `vgi-rpc-reactor`'s.
+//! The server: binds an endpoint to sockets and runs it. The event loop is that of `vgi-rpc-reactor`.
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `http_server` | setting up and running |
-//! | `error` | why a server does not run |
-//! | `connection` | one connection, as the event loop drives it |
-//! | `work` | what is done away from the socket: decoding, handlers |
-//! | `unfinished` | calls that are at work when the server ends |
-//! | `hosts` | which `Host` a request may name |
+//! | `http_server` | configuring and running |
+//! | `error` | why a server cannot be bound or run |
+//! | `conversation` | one connection, as the event loop drives it |
+//! | `work` | work that runs on threads: decoding, handlers |
+//! | `unfinished` | calls that are still running when the server ends |
+//! | `hosts` | the hosts that a request may name |
 //! | `page_server` | a page on an address of its own |
-//! | `address` | where a server listens |
-//! | `clock` | gives requests their time |
-//! | `date` | the `Date` of every response |
+//! | `address` | the address on which a server listens |
+//! | `clock` | timestamps requests |
+//! | `date` | the `Date` header of every response |
 
 mod address;
 mod clock;

@@ -1,4 +1,4 @@
-//! A server of one page on an address of its own, such as one of metrics.
+//! Serves one page on an address of its own, such as one of metrics.
 
 use super::address::Address;
 use super::error::HttpServerError;
@@ -20,9 +20,9 @@ use vgi_rpc_reactor::{
     Step, Timeout,
 };
 
-/// Connections at a time: whoever reads such a page needs one, for one request.
+/// The number of connections at a time: a reader of such a page needs one, for one request.
 const CONNECTIONS: usize = 16;
-/// Memory for all of them, which heads of requests take.
+/// Memory for all connections, which only the heads of requests use.
 const BUDGET_BYTES: usize = 1 << 20;
 
 /// How long a connection may take to send its request.
@@ -30,7 +30,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 type Render = dyn Fn() -> String + Send + Sync;
 
-/// Serves one page over HTTP/1.1, to everyone who can connect: bind it to an address that only operators reach.
+/// Serves one page over HTTP/1.1 to every client that can connect: bind it to an address that only operators can reach.
 ///
 /// ```no_run
 /// use vgi_rpc_http::PageServer;
@@ -51,7 +51,7 @@ pub struct PageServer {
     allowed_hosts: AllowedHosts,
 }
 
-/// What the connections share.
+/// State shared by the connections.
 struct Page {
     path: String,
     content_type: HeaderValue,
@@ -59,36 +59,37 @@ struct Page {
 }
 
 impl PageServer {
-    /// A page at this path, such as `/metrics`. The function makes the text anew for each request; it must not take long.
+    /// Creates a server for a page at this path, such as `/metrics`. The function renders the text for each request; it must not
+    /// take long.
     pub fn new(
         path: impl Into<String>,
         content_type: &'static str,
         render: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
-        // A type that no header can have is left out.
+        // An invalid content type is replaced.
         let content_type = HeaderValue::from_str(content_type)
             .unwrap_or(HeaderValue::from_static("application/octet-stream"));
         let page = Page { path: path.into(), content_type, render: Box::new(render) };
         Self { page: page.into(), allowed_hosts: AllowedHosts::Default }
     }
 
-    /// Sets which hosts a request may name, as [`HttpServer::allowed_hosts`](super::HttpServer::allowed_hosts) does.
+    /// Sets which hosts a request may name, like [`HttpServer::allowed_hosts`](super::HttpServer::allowed_hosts).
     pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
         self.allowed_hosts = hosts;
         self
     }
 
-    /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
+    /// Listens on `[HOST:]PORT`. The host defaults to 127.0.0.1, and port 0 lets the system choose.
     ///
     /// # Errors
-    /// When the address cannot be resolved or bound, an allowed host is not one, or the system refuses a first thread.
+    /// If the address cannot be resolved or bound, an allowed host is invalid, or the system cannot start a thread.
     pub fn bind_tcp(&self, address: &str) -> Result<BoundPageServer, HttpServerError> {
         let listener = Listener::tcp(address)?;
         let hosts = HostCheck::new(&self.allowed_hosts, listener.address(), true)?;
         let mut options = Options::default();
         (options.threads, options.max_connections) = (1, CONNECTIONS);
         options.give_way = GiveWay::Idle;
-        // One that reads or sends slowly soon makes room for others.
+        // A slow connection is closed early to make room.
         let limit = Timeout::new(Duration::from_secs(10), Duration::from_secs(30));
         (options.timeouts.output, options.timeouts.body) = (limit, limit);
         (options.timeouts.fresh, options.timeouts.idle, options.timeouts.head) =
@@ -106,7 +107,7 @@ impl fmt::Debug for PageServer {
     }
 }
 
-/// A server of a page that listens.
+/// A page server that is bound to an address.
 #[derive(Debug)]
 pub struct BoundPageServer {
     address: Address,
@@ -114,12 +115,12 @@ pub struct BoundPageServer {
 }
 
 impl BoundPageServer {
-    /// Where it listens. It prints as a URL.
+    /// Returns the address on which it listens. It prints as a URL.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Ends it from another thread.
+    /// Returns a handle that stops the server from another thread.
     pub fn handle(&self) -> Handle {
         self.server.handle()
     }
@@ -127,7 +128,7 @@ impl BoundPageServer {
     /// Serves until the server is stopped.
     ///
     /// # Errors
-    /// When the system refuses what the server cannot do without.
+    /// If the system refuses a resource that the server needs.
     pub fn run(self) -> Result<Ended, HttpServerError> {
         Ok(self.server.run()?)
     }
@@ -155,7 +156,7 @@ struct Reading {
     hosts: Arc<HostCheck>,
 }
 
-/// Nothing takes a thread.
+/// No work runs on a thread.
 enum NoJob {}
 
 impl Job for NoJob {
@@ -167,7 +168,7 @@ impl Job for NoJob {
 }
 
 impl Reading {
-    /// Answers a request. The connection ends with the answer.
+    /// Responds to a request. The connection closes after the response.
     fn answer(&mut self, head: &Parts) {
         self.codec.close_after_response();
         let mut response = Response::new(Vec::new());
@@ -199,7 +200,7 @@ impl Reading {
     fn reject(&mut self, status: StatusCode) {
         self.codec.close_after_response();
         let rejected = self.codec.reject(status);
-        debug_assert!(rejected.is_ok(), "a request waits for its answer: {rejected:?}");
+        debug_assert!(rejected.is_ok(), "a request awaits its response: {rejected:?}");
     }
 }
 
@@ -250,7 +251,7 @@ impl Machine for Reading {
                 return Step::NeedDrain;
             }
             match self.codec.poll_event() {
-                // A body is not asked for, so that none comes.
+                // The body is not requested, so no event delivers one.
                 http1::Next::Event(Event::Head(head, _)) => self.answer(&head),
                 http1::Next::Event(Event::Malformed(error)) => self.reject(error.status()),
                 http1::Next::Event(_) => self.reject(StatusCode::BAD_REQUEST),

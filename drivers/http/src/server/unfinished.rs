@@ -26,7 +26,8 @@ impl UnfinishedCalls {
         Self { log, clock, running: Arc::default() }
     }
 
-    /// Notes that a call runs. The number is for [`finish`](Self::finish). If the server has ended before, the call is cut off.
+    /// Records that a call is running, and returns its number for [`finish`](Self::finish). If the server has already ended, the
+    /// call is cut off.
     pub(super) fn begin(&self, call: RunningCall) -> u64 {
         let mut running = self.running();
         running.next += 1;
@@ -40,12 +41,12 @@ impl UnfinishedCalls {
         number
     }
 
-    /// A call runs no longer. False if the server has ended before, and the call is cut off.
+    /// Removes a call that has ended. Returns false if the server ended first and cut the call off.
     pub(super) fn finish(&self, number: u64) -> bool {
         self.running().calls.remove(&number).is_some()
     }
 
-    /// The server has ended: so do all calls that run.
+    /// Cuts off all running calls because the server has ended.
     pub(super) fn cut_off_all(&self) {
         let calls = {
             let mut running = self.running();
@@ -63,7 +64,7 @@ impl UnfinishedCalls {
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
-        // What is guarded is changed in one step.
+        // Each change to the guarded value is a single step.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

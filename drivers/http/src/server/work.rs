@@ -1,4 +1,4 @@
-//! What is done away from the socket: start-up work, decoding, handlers.
+//! Work that runs on threads rather than in the event loop: start-up work, decoding, handlers.
 
 use super::clock::Clock;
 use super::unfinished::UnfinishedCalls;
@@ -11,11 +11,11 @@ pub(crate) struct TransactionJob {
     pub(super) work: http::RequestWork,
     pub(super) access_log: Option<AccessLog>,
     pub(super) clock: Clock,
-    /// Where it is noted that a call runs.
+    /// Where running calls are recorded.
     pub(super) unfinished: UnfinishedCalls,
 }
 
-/// What a step gave; nothing if something panicked that should not.
+/// The result of a step; empty if something panicked that should not.
 #[derive(Debug)]
 pub(crate) struct FinishedTransactionJob {
     done: Option<http::RequestDone>,
@@ -26,10 +26,10 @@ pub(crate) struct FinishedTransactionJob {
 impl vgi_rpc_reactor::Job for TransactionJob {
     type Finished = FinishedTransactionJob;
 
-    /// What a handler does wrong is an error of its call. Whatever else panics costs its own request.
+    /// An error or panic of a handler is an error of its call. Any other panic fails only its own request.
     fn run(self) -> FinishedTransactionJob {
         let Self { work, access_log, clock, unfinished } = self;
-        // Set once there is a call to note.
+        // Set once there is a call to record.
         let mut noted = None;
         let mut on_call = |call: http::RunningCall| noted = Some(unfinished.begin(call));
         let done = panics::catch(|| work.run_noting(&|| clock.now(), &mut on_call));
@@ -39,14 +39,14 @@ impl vgi_rpc_reactor::Job for TransactionJob {
 }
 
 impl FinishedTransactionJob {
-    /// What the step gave.
+    /// Takes the result of the step.
     pub(super) fn take(mut self) -> Option<http::RequestDone> {
         self.done.take()
     }
 }
 
 impl Drop for FinishedTransactionJob {
-    /// The client has gone, and the call is logged all the same.
+    /// Logs the call even if the client has gone.
     fn drop(&mut self) {
         let record = self.done.as_mut().and_then(|done| done.take_record(self.clock.now()));
         if let (Some(log), Some(record)) = (&self.access_log, record) {

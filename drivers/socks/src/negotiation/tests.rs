@@ -1,4 +1,4 @@
-//! Conversations with proxies, whole and byte by byte.
+//! Negotiations with proxies, both with complete messages and byte by byte.
 
 use super::*;
 
@@ -12,8 +12,7 @@ fn credentials() -> Option<Credentials> {
 
 const REQUEST: &[u8] = b"\x05\x01\0\x03\x09a.example\0\x50";
 
-/// Says these bytes to a client, each when it asks for it. Gives what the client sent, and how it ended; `false` if it asks for
-/// more.
+/// Passes these bytes to a client as it requests them. Returns what the client sent, and the result; `false` if it requests more.
 fn converse(credentials: Option<Credentials>, mut proxy: &[u8]) -> (Vec<u8>, Result<bool, NegotiationError>) {
     let mut negotiation = Negotiation::new(target(), credentials);
     let mut sent = Vec::new();
@@ -45,7 +44,7 @@ fn a_proxy_connects_without_and_with_credentials() {
         let (sent, ended) = converse(credentials(), &[b"\x05\x02\x01\0", &reply[..]].concat());
         let said = [b"\x05\x02\0\x02\x01\x02me\x06secret", REQUEST].concat();
         assert_eq!((sent, ended), (said, Ok(true)));
-        // A proxy that does not ask is not told.
+        // If the proxy does not ask for credentials, they are not sent.
         let (sent, ended) = converse(credentials(), &[b"\x05\0", &reply[..]].concat());
         assert_eq!((sent, ended), ([b"\x05\x02\0\x02", REQUEST].concat(), Ok(true)));
     }

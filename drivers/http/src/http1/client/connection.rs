@@ -28,13 +28,13 @@ pub struct ClientCodec {
     /// The request's method was HEAD.
     to_head: bool,
     max_body_bytes: u64,
-    /// Both sides mean to go on after this exchange.
+    /// Both sides want to keep the connection open after this exchange.
     is_persistent: bool,
-    /// Interim responses to this request.
+    /// The number of interim responses to this request.
     interim: usize,
-    /// Where the response began, in bytes received.
+    /// Where the response began, in received bytes.
     response_at: u64,
-    /// The final response's head has come whole.
+    /// The final response's head has been received completely.
     head_came: bool,
 }
 
@@ -43,7 +43,7 @@ enum State {
     Idle,
     Head(HeadBytes),
     Body,
-    /// The head was delivered, and announces a body that is too large.
+    /// The head was delivered, and it announces a body that is too large.
     TooLarge(BodyTooLarge),
     Closed,
     Failed(Error),
@@ -51,7 +51,7 @@ enum State {
 
 /// Getters.
 impl ClientCodec {
-    /// A connection that has carried nothing.
+    /// Creates a connection that has not been used.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -67,9 +67,9 @@ impl ClientCodec {
         }
     }
 
-    /// Whether another request can be sent: no exchange is going on, the last one left the connection open, and the
-    /// server has sent nothing beyond it. A server may close an idle connection at any time, so look whether the
-    /// socket has come to its end first.
+    /// Returns whether another request can be sent: there is no exchange, the last one left the connection open, and the server
+    /// has sent nothing after it. A server may close an idle connection at any time, so first check whether the socket has
+    /// reached its end.
     pub fn can_reuse(&self) -> bool {
         matches!(self.state, State::Idle)
             && self.outbox.is_empty()
@@ -77,8 +77,8 @@ impl ClientCodec {
             && !self.receiver.is_eof()
     }
 
-    /// How much of the current response, or the last one, has come: what a retry goes by when the driver gives up
-    /// on the socket itself.
+    /// Returns how much of the current or last response has been received. It decides about a retry if the driver itself stops
+    /// using the socket.
     pub fn received(&self) -> Received {
         match self.receiver.received() == self.response_at {
             _ if self.head_came => Received::Head,
@@ -87,12 +87,12 @@ impl ClientCodec {
         }
     }
 
-    /// Bytes received so far: a driver sees by it whether a slow server makes progress.
+    /// Returns the number of bytes received so far, from which a driver sees whether a slow server makes progress.
     pub fn received_bytes(&self) -> u64 {
         self.receiver.received()
     }
 
-    /// Bytes of output that wait to be sent.
+    /// Returns the number of output bytes to be sent.
     pub fn buffered_output(&self) -> usize {
         self.outbox.len()
     }
@@ -100,8 +100,8 @@ impl ClientCodec {
 
 /// Bytes in.
 impl ClientCodec {
-    /// Memory to read into: the body's own while a large body comes, scratch memory otherwise. Then call
-    /// [`Self::advance`]. Empty when no more input is to be held: poll first.
+    /// Returns memory to read into: the body's own memory during a large body, otherwise scratch memory. Then call
+    /// [`Self::advance`]. It is empty if no more input should be buffered: poll first.
     pub fn read_buf(&mut self) -> &mut [u8] {
         match self.state {
             State::Head(_) | State::Body => self.receiver.read_buf(&self.limits),
@@ -109,27 +109,26 @@ impl ClientCodec {
         }
     }
 
-    /// Takes in the first `count` bytes of what [`Self::read_buf`] lent.
+    /// Accepts the first `count` bytes of the memory that [`Self::read_buf`] lent.
     pub fn advance(&mut self, count: usize) {
         self.receiver.advance(count);
         self.drop_late_input();
     }
 
-    /// Takes a whole chunk in. It is held until it is used up: give the next one when
-    /// [`Next::NeedInput`] asks for it.
+    /// Accepts a whole chunk. It is kept until it is consumed: pass the next one after [`Next::NeedInput`].
     pub fn receive(&mut self, chunk: Bytes) {
         self.receiver.receive(chunk);
         self.drop_late_input();
     }
 
-    /// Nothing takes out any more what comes after the end.
+    /// Input after the end is never consumed.
     fn drop_late_input(&mut self) {
         if matches!(self.state, State::Closed | State::Failed(_)) {
             self.receiver.discard();
         }
     }
 
-    /// The server has ended its side.
+    /// Reports that the server has ended its side.
     pub fn receive_eof(&mut self) {
         self.receiver.receive_eof();
     }
@@ -139,13 +138,13 @@ impl ClientCodec {
 impl ClientCodec {
     /// Sends a request, whose response may have a body of at most `max_body_bytes`.
     ///
-    /// The target is the URI's path and query, and the `Host` field is its authority unless the user set one. The
-    /// request's body is the concatenation of the segments, which are not copied. The connection writes
-    /// `Content-Length`; `Connection: close` may be given.
+    /// The target is the URI's path and query, and the `Host` field is its authority unless the user set one. The request's body
+    /// is the concatenation of the segments, which are not copied. The connection writes `Content-Length`; `Connection: close`
+    /// may be set.
     ///
     /// # Errors
-    /// The connection cannot carry it ([`Self::can_reuse`]), or the request is not one that can be sent. Nothing was
-    /// written then.
+    /// If the connection cannot carry the request ([`Self::can_reuse`]), or the request cannot be sent. Nothing is written in
+    /// these cases.
     pub fn send(&mut self, request: Request<Vec<Bytes>>, max_body_bytes: u64) -> Result<(), CommandError> {
         if !self.can_reuse() {
             return Err(CommandError::NotReady);
@@ -164,21 +163,21 @@ impl ClientCodec {
         Ok(())
     }
 
-    /// Gives back memory that is kept for later responses: for a connection that has been idle.
+    /// Frees memory that is kept for later responses: for an idle connection.
     pub fn release_memory(&mut self) {
         self.receiver.release_memory();
         self.outbox.release_memory();
     }
 }
 
-/// What comes next, and what is to be sent.
+/// Events and output.
 impl ClientCodec {
-    /// What comes next. May be called at any time; an event is given once.
+    /// Returns what comes next. It may be called at any time; each event is returned once.
     ///
-    /// A response may come while the request is still being sent; the connection is then not reused.
+    /// A response may arrive while the request is still being sent; the connection is then not reused.
     ///
     /// # Errors
-    /// The exchange has failed, and the connection with it. The error stays.
+    /// If the exchange, and with it the connection, has failed. Further calls return the same error.
     pub fn poll_event(&mut self) -> Result<Next<Event>, Error> {
         if let State::Failed(error) = &self.state {
             return Err(error.clone());
@@ -191,7 +190,7 @@ impl ClientCodec {
         next
     }
 
-    /// Output that waits, if there is any. The caller drains it as far as the socket takes it.
+    /// Returns the pending output, if any. The caller drains as much of it as the socket accepts.
     pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
         (!self.outbox.is_empty()).then_some(&mut self.outbox)
     }
@@ -229,7 +228,7 @@ impl ClientCodec {
         }
     }
 
-    /// The final response's head, or `None` for an interim one, which is passed over.
+    /// Returns the final response's head, or `None` for an interim one, which is skipped.
     fn begin_response(&mut self, head: &Bytes) -> Result<Option<Event>, Error> {
         let (parts, body) = response_head::parse(head, self.to_head)?;
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -253,8 +252,8 @@ impl ClientCodec {
         Ok(Some(Event::Head(parts, body)))
     }
 
-    /// A server that answers before it has read the whole request may not read the rest: what was not sent by now
-    /// is dropped, and the connection with it.
+    /// A server that responds before it has read the whole request may not read the rest: what has not been sent is dropped, and
+    /// the connection is closed.
     fn end_response(&mut self) {
         let reusable = self.is_persistent && self.outbox.is_empty();
         self.state = if reusable { State::Idle } else { State::Closed };

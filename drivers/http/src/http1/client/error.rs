@@ -1,4 +1,4 @@
-//! Why an exchange failed, and what its caller may conclude from it.
+//! Why an exchange failed, and how much of the response had been received.
 
 use crate::http1::{BodyTooLarge, Malformed};
 use vgi_rpc_protocol::memory::OverBudget;
@@ -7,7 +7,7 @@ use vgi_rpc_protocol::memory::OverBudget;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server's bytes are no acceptable response.
+    /// The server's bytes are not an acceptable response.
     #[error("malformed response: {0}")]
     Malformed(Malformed),
     /// The response's body is larger than the request allowed.
@@ -26,15 +26,15 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
-    /// The server changed to another protocol, which was not asked for.
+    /// The server switched to another protocol without being asked.
     #[error("the server switched protocols")]
     SwitchedProtocols,
-    /// Bytes came that no request had asked for.
+    /// Bytes were received without a request.
     #[error("the server sent bytes without a request")]
     Unsolicited,
 }
 
-// The messages have the causes in them, so that the causes are not sources: a chain would print them twice.
+// The messages include the causes, so the causes are not sources: an error chain would print them twice.
 
 impl From<Malformed> for Error {
     fn from(error: Malformed) -> Self {
@@ -48,24 +48,24 @@ impl From<BodyTooLarge> for Error {
     }
 }
 
-/// How much of a response had come.
+/// How much of a response had been received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Received {
-    /// Not a byte. A server that closes an idle connection while a request is on its way looks like this, so the
-    /// request may be sent again where doing it twice does no harm (RFC 9112, section 9.3.1).
+    /// No byte. This also happens if a server closes an idle connection while a request is in transit, so an idempotent request
+    /// may be sent again (RFC 9112, section 9.3.1).
     Nothing,
-    /// A part of the head, or an interim response.
+    /// Part of the head, or an interim response.
     SomeOfHead,
-    /// The head, and not all of the body.
+    /// The head, but not all of the body.
     Head,
 }
 
 impl std::fmt::Display for Received {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
-            Self::Nothing => "nothing of it had come",
-            Self::SomeOfHead => "its head had not come whole",
-            Self::Head => "its body had not come whole",
+            Self::Nothing => "nothing of it was received",
+            Self::SomeOfHead => "its head was incomplete",
+            Self::Head => "its body was incomplete",
         })
     }
 }

@@ -1,16 +1,15 @@
-//! Events of a client's connection.
+//! Events of a client connection.
 
 use crate::http1::BodyKind;
 use bytes::Bytes;
 use http::response;
 use std::fmt;
 
-/// Something that happened on a connection.
+/// An event on a connection.
 pub enum Event {
     /// The final response's head. Its body follows, or an error if it is too large.
     Head(response::Parts, BodyKind),
-    /// The response's body, empty if there is none; it begins at an address that is a multiple of 64. The exchange
-    /// is over.
+    /// The response's body, empty if there is none. It begins at an address that is a multiple of 64. The exchange has ended.
     Body(Bytes),
 }
 

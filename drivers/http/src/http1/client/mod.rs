@@ -1,7 +1,7 @@
-//! The client's side of one connection: one request out, its response in, then perhaps the next.
+//! The client side of a connection: one request out, its response in, then possibly the next.
 //!
-//! Here live the response head and the rules of when a connection can carry another request. Which connection is
-//! taken for a request, and what is tried again, is for the client that stands on this.
+//! This module has the response head and the rules for reusing a connection. The client built on it chooses the connection for a
+//! request and decides about retries.
 
 mod connection;
 mod error;

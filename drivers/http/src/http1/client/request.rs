@@ -1,4 +1,4 @@
-//! Writes a request: its target and host, its fields, its body's length.
+//! Writes a request: its target, host, fields and the length of its body.
 
 use crate::http1::target::is_host;
 use crate::http1::write_head::{check_fields, write_field, write_fields};
@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, request};
 
-/// Puts a request into the output. `closes` asks the server to close behind it.
+/// Writes a request to the output. `closes`: asks the server to close the connection afterwards.
 ///
-/// The head is checked before anything is written, so that a refused request leaves no trace.
+/// The head is checked before anything is written, so that a refused request has no effect.
 pub(super) fn write(
     mut head: request::Parts,
     body: Vec<Bytes>,
@@ -20,7 +20,7 @@ pub(super) fn write(
         return Err(CommandError::Method(head.method));
     }
     check_fields(&head.headers)?;
-    // The machine does not wait with a body, does not change protocols, and counts the body itself.
+    // The client does not wait before a body, does not change protocols, and computes the length itself.
     for name in [EXPECT, UPGRADE, CONTENT_LENGTH] {
         if head.headers.contains_key(&name) {
             return Err(CommandError::FramingField(name));
@@ -35,7 +35,7 @@ pub(super) fn write(
         let asterisk = head.method == Method::OPTIONS && head.uri.path() == "*";
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         out.extend_from_slice(head.method.as_str().as_bytes());
-        // A URI of scheme and authority alone, or with a query alone, has an empty path: RFC 9112, section 3.2.1.
+        // A URI that is only a scheme and authority, or only a query, has an empty path: RFC 9112, section 3.2.1.
         let slash: &[u8] = if asterisk || target.starts_with('/') { b" " } else { b" /" };
         out.extend_from_slice(slash);
         out.extend_from_slice(target.as_bytes());
@@ -54,7 +54,7 @@ pub(super) fn wants_close(headers: &HeaderMap) -> bool {
     crate::http1::framing::has_element(headers, CONNECTION, "close")
 }
 
-/// The one `Host` that the user set, or the URI's authority without user information.
+/// Takes the single `Host` that the user set, or the URI's authority without user information.
 fn take_host(head: &request::Parts) -> Result<HeaderValue, CommandError> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {

@@ -1,4 +1,4 @@
-//! A response's head: RFC 9112, sections 4 to 6, read strictly.
+//! Parses a response's head strictly: RFC 9112, sections 4 to 6.
 
 use crate::http1::framing::body_kind;
 use crate::http1::head_fields::{first_line, parse_fields, parse_version, unfolded};
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{Response, StatusCode, response};
 use std::borrow::Cow;
 
-/// Takes a response's head apart. `head` is whole, ends in an empty line, and has no bare line ends or control
-/// characters; fields may be folded. `to_head` says that the request's method was HEAD.
+/// Parses a response's head. `head` is complete, ends in an empty line, and has no bare line ends or control characters; fields
+/// may be folded. `to_head`: the request's method was HEAD.
 pub(super) fn parse(head: &Bytes, to_head: bool) -> Result<(response::Parts, BodyKind), Malformed> {
     let unfolded = match unfolded(head) {
         Cow::Borrowed(_) => head.clone(),
@@ -18,12 +18,12 @@ pub(super) fn parse(head: &Bytes, to_head: bool) -> Result<(response::Parts, Bod
     let (line, fields_at) = first_line(head);
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let version = parse_version(words.next().unwrap_or_default(), Malformed::StatusLine)?;
-    // The reason is for people; many servers leave it out together with the space before it.
+    // The reason is for humans; many servers omit it together with the space before it.
     let status = words.next().and_then(|status| StatusCode::from_bytes(status).ok());
     let status = status.filter(|status| status.as_u16() < 600).ok_or(Malformed::StatusLine)?;
     let headers = parse_fields(head, fields_at)?;
 
-    // Checked even where there is no body: a message that two readers could frame differently is not believed.
+    // Checked even if there is no body: a message that two readers could frame differently is refused.
     let stated = body_kind(&headers, version)?;
     let has_no_body = status.is_informational()
         || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)

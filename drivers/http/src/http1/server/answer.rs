@@ -8,19 +8,19 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{StatusCode, response};
 use std::io::Write;
 
-/// What the response to a request depends on.
+/// The properties of a request that determine its response's framing.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     /// The method is HEAD: the response's body is not sent.
     pub(super) is_head: bool,
     pub(super) is_http10: bool,
-    /// The client means to go on after this exchange.
+    /// The client wants to keep the connection open after this exchange.
     pub(super) is_persistent: bool,
-    /// The client waits with a body until it is asked to continue.
+    /// The client sends a body only after `100 Continue`.
     pub(super) expects_continue: bool,
 }
 
-/// A response that was checked, and can be sent.
+/// A response that was checked and can be sent.
 pub(super) struct FramedResponse {
     head: response::Parts,
     body: Vec<Bytes>,
@@ -48,7 +48,7 @@ impl FramedResponse {
         let content_length = match head.headers.get(CONTENT_LENGTH).map(parse_length) {
             None if has_no_body => None,
             None => Some(length),
-            // The length of a body that was never made, which only an answer to HEAD may state.
+            // The length of a body that was not generated, which only a response to HEAD may state.
             Some(Some(stated)) if exchange.is_head && length == 0 && !has_no_body => Some(stated),
             Some(_) => return Err(CommandError::FramingField(CONTENT_LENGTH)),
         };
@@ -56,12 +56,12 @@ impl FramedResponse {
         Ok(Self { head, body, content_length, closes })
     }
 
-    /// Whether the user wants the connection closed behind this answer.
+    /// Whether the user wants the connection closed after this response.
     pub(super) fn closes(&self) -> bool {
         self.closes
     }
 
-    /// Puts the answer into the output. `closes` says whether it is the connection's last.
+    /// Writes the response to the output. `closes`: it is the connection's last.
     pub(super) fn write(self, outbox: &mut Outbox, exchange: &Exchange, closes: bool) {
         let status = self.head.status;
         let connection = match (closes, exchange.is_http10) {
@@ -70,8 +70,7 @@ impl FramedResponse {
             (false, false) => None,
         };
         outbox.write_with(|head| {
-            // The version is the server's own, whichever the client has: RFC 9110, section 2.5. Writing into memory
-            // cannot fail.
+            // The version is the server's own, whatever the client's: RFC 9110, section 2.5. Writing to memory cannot fail.
             let reason = status.canonical_reason().unwrap_or_default();
             let _ = write!(head, "HTTP/1.1 {} {reason}\r\n", status.as_str());
             write_fields(head, &self.head.headers, self.content_length, connection);

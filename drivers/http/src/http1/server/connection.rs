@@ -18,26 +18,26 @@ pub struct ServerCodec {
     receiver: Receiver,
     outbox: Outbox,
     state: State,
-    /// The request that is being read or answered.
+    /// The request that is being read or responded to.
     exchange: Exchange,
-    /// What of that request's body has not been read.
+    /// The part of that request's body that has not been read.
     unread: Unread,
-    /// No request is taken up after this one.
+    /// No further request is accepted.
     is_last: bool,
-    /// The connection ended with input of which nobody knows how much is still on its way.
+    /// The connection ended while an unknown amount of input was still to come.
     lingers: bool,
 }
 
 #[derive(Debug)]
 enum State {
     Head(HeadBytes),
-    /// The head was delivered, and its body may be asked for.
+    /// The head was delivered, and its body may be requested.
     Deciding,
     Body,
-    /// The body was asked for, and is announced to be too large.
+    /// The body was requested, and its announced length is too large.
     TooLarge(BodyTooLarge),
     Answering,
-    /// So many bytes of a body that nobody asked for are dropped before the next head.
+    /// This many bytes of an unrequested body are dropped before the next head.
     Discarding(u64),
     Closing,
 }
@@ -46,13 +46,13 @@ enum State {
 enum Unread {
     Nothing,
     Whole(BodyKind),
-    /// A part whose length is not known, or not to be relied on.
+    /// A part whose length is unknown or unreliable.
     Rest,
 }
 
 /// Getters.
 impl ServerCodec {
-    /// A connection of which nothing has been read.
+    /// Creates a connection that has not received anything.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -66,14 +66,14 @@ impl ServerCodec {
         }
     }
 
-    /// Reserves bodies that arrive and responses that wait in this account. To be set before anything is received.
+    /// Reserves received bodies and pending responses in this account. Set it before anything is received.
     pub fn with_account(mut self, account: Account) -> Self {
         self.outbox = Outbox::with_account(&account);
         self.receiver.set_account(account);
         self
     }
 
-    /// What the connection was at when it was last polled.
+    /// Returns the connection's phase when it was last polled.
     pub fn phase(&self) -> Phase {
         match &self.state {
             State::Head(head) if head.is_untouched() => Phase::Idle,
@@ -84,19 +84,18 @@ impl ServerCodec {
         }
     }
 
-    /// Bytes received so far: a driver sees by it whether a slow client makes progress.
+    /// Returns the number of bytes received so far, from which a driver sees whether a slow client makes progress.
     pub fn received_bytes(&self) -> u64 {
         self.receiver.received()
     }
 
-    /// Bytes of output that wait to be sent.
+    /// Returns the number of output bytes to be sent.
     pub fn buffered_output(&self) -> usize {
         self.outbox.len()
     }
 
-    /// Whether the client may still be sending when the connection closes. Closing the socket at once could then
-    /// destroy the answer on its way (RFC 9112, section 9.6): shut down the writing side, read on for a while, and
-    /// close after that.
+    /// Whether the client may still be sending when the connection closes. Closing the socket at once could then destroy the
+    /// response in transit (RFC 9112, section 9.6): shut down the writing side, continue to read for a while, and then close.
     pub fn should_linger(&self) -> bool {
         matches!(self.state, State::Closing) && self.lingers && !self.receiver.is_eof()
     }
@@ -104,10 +103,10 @@ impl ServerCodec {
 
 /// Bytes in.
 impl ServerCodec {
-    /// Memory to read into: the body's own while a large body comes, scratch memory otherwise. Then call
+    /// Returns memory to read into: the body's own memory during a large body, otherwise scratch memory. Then call
     /// [`Self::advance`].
     ///
-    /// Empty when no more input is to be held: poll, answer and send first.
+    /// It is empty if no more input should be buffered: poll, respond and send first.
     pub fn read_buf(&mut self) -> &mut [u8] {
         match self.state {
             State::Head(_) | State::Body | State::Discarding(_) => self.receiver.read_buf(&self.limits),
@@ -115,20 +114,19 @@ impl ServerCodec {
         }
     }
 
-    /// Takes in the first `count` bytes of what [`Self::read_buf`] lent.
+    /// Accepts the first `count` bytes of the memory that [`Self::read_buf`] lent.
     pub fn advance(&mut self, count: usize) {
         self.receiver.advance(count);
         self.drop_late_input();
     }
 
-    /// Takes a whole chunk in. It is held until it is used up: give the next one when
-    /// [`Next::NeedInput`] asks for it.
+    /// Accepts a whole chunk. It is kept until it is consumed: pass the next one after [`Next::NeedInput`].
     pub fn receive(&mut self, chunk: Bytes) {
         self.receiver.receive(chunk);
         self.drop_late_input();
     }
 
-    /// The client has ended its side. What it sent until then is still answered.
+    /// Reports that the client has ended its side. Requests received until then still get responses.
     pub fn receive_eof(&mut self) {
         self.receiver.receive_eof();
     }
@@ -142,10 +140,10 @@ impl ServerCodec {
 
 /// Commands.
 impl ServerCodec {
-    /// Asks for the body of the request whose head was delivered, of at most `max_bytes`.
+    /// Requests the body of the request whose head was delivered, of at most `max_bytes`.
     ///
-    /// [`Event::Body`] follows, or [`Event::BodyTooLarge`], at once if the client has announced more. A client that
-    /// waits for `100 Continue` is told to go on.
+    /// [`Event::Body`] follows, or [`Event::BodyTooLarge`], at once if the client has announced more. A client that waits for
+    /// `100 Continue` is told to continue.
     pub fn read_body(&mut self, max_bytes: u64) -> Result<(), CommandError> {
         let (State::Deciding, Unread::Whole(kind)) = (&self.state, self.unread) else {
             return Err(CommandError::NoBodyToRead);
@@ -162,15 +160,15 @@ impl ServerCodec {
         Ok(())
     }
 
-    /// Answers the request.
+    /// Responds to the request.
     ///
-    /// The body is the concatenation of the segments, which are not copied. The connection writes `Content-Length`
-    /// and `Connection`; it sends no body in answer to HEAD. A `Content-Length` may be given with an empty body in
-    /// answer to HEAD only, `Connection: close` always, `Date` should be. The answer may be given before the body
-    /// was read or while it is: the connection then closes, unless the rest is known to be short.
+    /// The body is the concatenation of the segments, which are not copied. The connection writes `Content-Length` and
+    /// `Connection`; it sends no body in response to HEAD. `Content-Length` may be set only with an empty body in response to
+    /// HEAD, `Connection: close` may always be set, and `Date` should be. The response may come before the body was read, or
+    /// while it is being read: the connection then closes, unless the rest is known to be short.
     ///
     /// # Errors
-    /// Nothing awaits an answer, or the response is not one that can be sent; another may be given in its place.
+    /// If no request awaits a response, or the response cannot be sent; another may be passed instead.
     pub fn respond(&mut self, response: Response<Vec<Bytes>>) -> Result<(), CommandError> {
         if matches!(self.state, State::Head(_) | State::Discarding(_) | State::Closing) {
             return Err(CommandError::NothingToAnswer);
@@ -192,11 +190,11 @@ impl ServerCodec {
         Ok(())
     }
 
-    /// Answers with a status and no body, and closes behind it: for malformed requests, bodies that are too large,
-    /// and requests that take too long to come. An answer of 503 asks the client to try again in a second.
+    /// Responds with a status and no body, and then closes: for malformed requests, bodies that are too large, and requests that
+    /// take too long to arrive. A 503 asks the client to retry after a second.
     ///
     /// # Errors
-    /// Nothing of an unanswered request has come: [`Self::close_after_response`] closes then.
+    /// If nothing of an unanswered request has been received: [`Self::close_after_response`] closes then.
     pub fn reject(&mut self, status: StatusCode) -> Result<(), CommandError> {
         if status.is_informational() {
             return Err(CommandError::InterimStatus(status));
@@ -221,8 +219,8 @@ impl ServerCodec {
         self.respond(response)
     }
 
-    /// Takes up no further request: the connection closes behind the answer to the one that has begun to come, or,
-    /// if none has, when it is polled next.
+    /// Accepts no further request. The connection closes after the response to the request that has begun to arrive or, if there
+    /// is none, when it is polled next.
     pub fn close_after_response(&mut self) {
         self.is_last = true;
         if matches!(self.state, State::Discarding(_)) {
@@ -230,17 +228,17 @@ impl ServerCodec {
         }
     }
 
-    /// Gives back memory that is kept for later requests: for a connection that has been idle.
+    /// Frees memory that is kept for later requests: for an idle connection.
     pub fn release_memory(&mut self) {
         self.receiver.release_memory();
         self.outbox.release_memory();
     }
 
-    /// How many bytes are to be dropped to come to the next head; `None` if the connection has to close instead.
+    /// Returns how many bytes precede the next head and must be dropped; `None` if the connection has to close instead.
     fn to_discard(&self) -> Option<u64> {
         match self.unread {
             Unread::Nothing | Unread::Whole(BodyKind::None) => Some(0),
-            // A client that was not told to continue may send the body or leave it out.
+            // A client that was not told to continue may send the body or omit it.
             Unread::Whole(BodyKind::Length(length)) if !self.exchange.expects_continue => {
                 (length <= self.limits.max_discarded_bytes).then_some(length)
             }
@@ -257,9 +255,9 @@ impl ServerCodec {
     }
 }
 
-/// What comes next, and what is to be sent.
+/// Events and output.
 impl ServerCodec {
-    /// What comes next. May be called at any time; an event is given once.
+    /// Returns what comes next. It may be called at any time; each event is returned once.
     pub fn poll_event(&mut self) -> Next<Event> {
         loop {
             match &mut self.state {
@@ -323,7 +321,7 @@ impl ServerCodec {
         }
     }
 
-    /// Output that waits, if there is any. The caller drains it as far as the socket takes it.
+    /// Returns the pending output, if any. The caller drains as much of it as the socket accepts.
     pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
         (!self.outbox.is_empty()).then_some(&mut self.outbox)
     }
@@ -340,7 +338,7 @@ impl ServerCodec {
         }
     }
 
-    /// Nothing after a malformed message can be told apart: its answer is the last one.
+    /// After a malformed message the input cannot be parsed: its response is the last one.
     fn refuse(&mut self, error: Malformed) -> Event {
         if matches!(self.state, State::Head(_)) {
             self.exchange = Exchange::default();

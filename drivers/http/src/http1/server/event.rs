@@ -1,4 +1,4 @@
-//! Events and phases of a server's connection.
+//! Events and phases of a server connection.
 
 use crate::http1::{BodyKind, BodyTooLarge, Malformed};
 use bytes::Bytes;
@@ -6,26 +6,23 @@ use http::request;
 use std::fmt;
 use vgi_rpc_protocol::memory::OverBudget;
 
-/// Something that happened on a connection.
+/// An event on a connection.
 #[expect(clippy::large_enum_variant, reason = "a head is moved out at once; a box would cost an allocation")]
 pub enum Event {
-    /// A request's head. [`ServerCodec::read_body`](super::ServerCodec::read_body) asks for its body, or an answer
-    /// is given without it.
+    /// A request's head. Read its body with [`ServerCodec::read_body`](super::ServerCodec::read_body), or respond without it.
     ///
-    /// The URI is the path and query, or whole where the client sent it whole; in that case the `Host` field is its
-    /// authority. Values of fields that may carry credentials are marked as sensitive.
+    /// The URI is the path and query, or the full URI if the client sent one; in that case the `Host` field is its authority.
+    /// Values of fields that may contain credentials are marked as sensitive.
     Head(request::Parts, BodyKind),
-    /// The body that was asked for, empty if there is none; it begins at an address that is a multiple of 64.
-    /// An answer is due.
+    /// The requested body, empty if there is none. It begins at an address that is a multiple of 64. A response must follow.
     Body(Bytes),
-    /// The body that was asked for is too large: an answer is due, 413 by custom.
+    /// The requested body is too large. A response must follow, usually 413.
     BodyTooLarge(BodyTooLarge),
-    /// The memory budget has no room for the body that was asked for. What came of it was dropped: an answer is due,
-    /// 503 by custom, and the connection closes after it.
+    /// The memory budget has no room for the requested body. What has been received of it was dropped. A response must follow,
+    /// usually 503, and then the connection closes.
     BodyOverBudget(OverBudget),
-    /// The bytes are no acceptable request. An answer is due, as a rule
-    /// [`reject`](super::ServerCodec::reject) with the error's [`status`](Malformed::status); the connection closes
-    /// after it.
+    /// The bytes are not an acceptable request. A response must follow, usually [`reject`](super::ServerCodec::reject) with the
+    /// error's [`status`](Malformed::status). Then the connection closes.
     Malformed(Malformed),
 }
 
@@ -42,17 +39,17 @@ impl fmt::Debug for Event {
     }
 }
 
-/// What a connection is at, for a driver that keeps the time: each phase has a patience of its own.
+/// The phase of a connection, for a driver that applies timeouts: each phase has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Between requests: nothing of the next one has come.
+    /// Between requests: no byte of the next one has been received.
     Idle,
-    /// A head has come in part.
+    /// Part of a head has been received.
     Head,
     /// A body is being read, or discarded.
     Body,
-    /// The user's answer is awaited.
+    /// The user's response is awaited.
     Answering,
-    /// The last answer is being sent, or was.
+    /// The last response is being sent, or has been sent.
     Closing,
 }

@@ -1,6 +1,6 @@
-//! The server's side of one connection: requests in, responses out.
+//! The server side of a connection: requests in, responses out.
 //!
-//! Here live the request head, the order of an exchange and the answer's framing.
+//! This module has the request head, the order of an exchange and the framing of responses.
 //!
 //! ```text
 //!                    ┌──────────────── answered, connection kept ───────────────┐
@@ -15,8 +15,8 @@
 //!                 closing: the last answer is sent, and further input is dropped
 //! ```
 //!
-//! A request's answer is due before the next head is looked at, so pipelined requests are answered in their order,
-//! and a client that sends many at once is held back: [`ServerCodec::read_buf`] lends no more than scratch memory.
+//! A response must be given before the next head is parsed, so pipelined requests are processed in their order. A client that
+//! sends many at once is held back: [`ServerCodec::read_buf`] lends no more than scratch memory.
 
 mod answer;
 mod connection;

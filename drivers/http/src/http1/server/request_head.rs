@@ -1,4 +1,4 @@
-//! A request's head: RFC 9112, sections 3 to 6, read strictly.
+//! Parses a request's head strictly: RFC 9112, sections 3 to 6.
 
 use super::answer::Exchange;
 use crate::http1::framing::{body_kind, is_persistent};
@@ -9,8 +9,7 @@ use bytes::Bytes;
 use http::header::EXPECT;
 use http::{HeaderMap, Method, Request, Version, request};
 
-/// Takes a request's head apart. `head` is whole, ends in an empty line, and has no bare line ends or control
-/// characters.
+/// Parses a request's head. `head` is complete, ends in an empty line, and has no bare line ends or control characters.
 pub(super) fn parse(
     head: &Bytes,
     limits: &Limits,
