@@ -1,4 +1,4 @@
-//! The layers of the workspace: which crate may import which, which room of the core which, and no circles anywhere.
+//! The layers of the workspace: which crate may import which, which module of the core which, and no circles anywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 use std::collections::BTreeSet;
@@ -175,7 +175,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 30] = [
 const CORE_CRATE: (&str, &str, &[&str], &[&str]) =
     ("vgi_rpc_protocol", "protocol", &["lib.rs"], &["vgi_rpc_macros"]);
 
-/// The rooms of the core from the lowest up: each imports rooms of the lines above its own and no others. Its root file
+/// The modules of the core from the lowest up: each imports modules of the lines above its own and no others. Its root file
 /// only gives them their names.
 const CORE: [&[&str]; 15] = [
     &["auth_context", "ids", "limits", "next", "one_line", "panics", "same_type"],
@@ -252,20 +252,21 @@ fn no_two_examples_have_the_same_name() {
 }
 
 /// The first part of a file's path: a folder, or a file without its extension.
-fn room(file: &Path) -> String {
+fn module(file: &Path) -> String {
     Path::new(file.components().next().unwrap().as_os_str()).file_stem().unwrap().to_str().unwrap().to_owned()
 }
 
 #[test]
-fn rooms_of_the_core_import_only_rooms_below_them() {
+fn modules_of_the_core_import_only_modules_below_them() {
     let [core] = &targets(CORE_CRATE)[..] else { panic!("one target") };
-    let found: BTreeSet<_> = core.files().map(room).collect();
-    assert_eq!(found, CORE.iter().copied().flatten().map(|room| (*room).to_owned()).collect());
-    let layer = |file: &Path| CORE.iter().position(|rooms| rooms.contains(&room(file).as_str())).unwrap();
+    let found: BTreeSet<_> = core.files().map(module).collect();
+    assert_eq!(found, CORE.iter().copied().flatten().map(|module| (*module).to_owned()).collect());
+    let layer =
+        |file: &Path| CORE.iter().position(|modules| modules.contains(&module(file).as_str())).unwrap();
     let upward: Vec<(PathBuf, PathBuf)> = imports(core, &names())
         .into_iter()
         .filter_map(|import| match import {
-            Import::File { from, to } if room(&from) != room(&to) && layer(&to) >= layer(&from) => {
+            Import::File { from, to } if module(&from) != module(&to) && layer(&to) >= layer(&from) => {
                 Some((from, to))
             }
             _ => None,
