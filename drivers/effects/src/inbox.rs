@@ -1,4 +1,4 @@
-//! The effects of one machine, and what has arrived for it.
+//! The inbox of one machine: its effects, and their data and completions.
 
 use crate::handle::Handle;
 use crate::mailbox::{Arrival, Mailbox, wake};
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_protocol::effect::{Effect, EffectEvent, EffectId, Failure};
 
-/// The effects of one machine that are being performed, and what has arrived for them.
+/// The effects of one machine that are being performed, with their data and completions.
 ///
-/// Dropping it withdraws them all.
+/// Dropping it withdraws all effects.
 pub struct Inbox {
     handle: Option<Arc<Handle>>,
     mailbox: Arc<Mailbox>,
@@ -24,16 +24,16 @@ impl Inbox {
         Self { handle, mailbox, out: Vec::new() }
     }
 
-    /// Whether any effect is out: one that was requested, was not withdrawn, and whose completion
-    /// [`poll`](Self::poll) has not returned yet.
+    /// Whether any effect is pending: it was requested, was not withdrawn, and [`poll`](Self::poll) has not returned its
+    /// completion yet.
     pub const fn is_waiting(&self) -> bool {
         !self.out.is_empty()
     }
 
-    /// Starts or withdraws an effect. It never waits for an effect.
+    /// Starts or withdraws an effect. Never blocks on one.
     ///
-    /// An effect that cannot be started fails, which arrives like any other completion. Nothing arrives for an effect
-    /// that has been withdrawn. Requesting one that is out already, or withdrawing one that is not, does nothing.
+    /// An effect that cannot be started fails; its failure is returned like any other completion. Nothing is returned for a
+    /// withdrawn effect. Requesting a pending effect again, or withdrawing one that is not pending, does nothing.
     pub fn handle(&mut self, event: EffectEvent) {
         match event {
             EffectEvent::Requested(effect) => self.start(effect),
@@ -41,7 +41,7 @@ impl Inbox {
         }
     }
 
-    /// Returns what has arrived, in order for each effect. Call it until it returns `None` after each wake-up.
+    /// Returns the next data or completion, in order for each effect. After each wake-up, call it until it returns `None`.
     pub fn poll(&mut self) -> Option<Arrival> {
         if self.out.is_empty() {
             return None;
@@ -80,7 +80,7 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        // Most machines have nothing out when they end, and leave the lock of all alone.
+        // Most machines have no pending effects when they end, and need not lock the shared pool.
         if let Some(handle) = &self.handle
             && !self.out.is_empty()
         {

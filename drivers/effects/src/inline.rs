@@ -1,15 +1,15 @@
-//! One HTTP request on one thread, which waits where the request does.
+//! Runs one HTTP request on the calling thread, which blocks while the request waits.
 
 use crate::sleeper::sleeper;
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent};
 use vgi_rpc_protocol::http::{Body, RequestAnswer, RequestStep, Transaction};
 
-/// Runs a request to its answer on this thread, for servers that have a thread for each request. `None` if the answer was
-/// taken before.
+/// Runs a request on this thread until its response, for servers with a thread for each request. Returns `None` if the response
+/// was already taken.
 ///
-/// `body` is called if the request needs its body, with the most bytes that are of use. `perform` completes effects,
-/// one after the other. `clock` gives the time since the Unix epoch.
+/// `body` is called if the request needs its body, with the maximum number of useful bytes. `perform` completes effects, one
+/// after the other. `clock` returns the time since the Unix epoch.
 pub fn run_inline(
     mut transaction: Transaction,
     body: impl FnOnce(u64) -> Body,

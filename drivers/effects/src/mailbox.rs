@@ -1,4 +1,4 @@
-//! The mailbox of a machine: the threads put data and completions there, and its inbox takes them out.
+//! The mailbox of a machine: the threads add data and completions, and its inbox removes them.
 
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -8,17 +8,17 @@ use std::task::Waker;
 use vgi_rpc_protocol::effect::{Completion, EffectId};
 use vgi_rpc_protocol::panics;
 
-/// Something that has arrived for a machine.
+/// Data or a completion for a machine.
 #[derive(Clone, Debug)]
 pub enum Arrival {
     /// The next piece of the data of an effect.
     Data(EffectId, Bytes),
-    /// The completion of an effect. Nothing more arrives for it.
+    /// The completion of an effect. Nothing follows for this effect.
     Completed(EffectId, Completion),
 }
 
 impl Arrival {
-    /// The effect that it is for.
+    /// Returns the id of its effect.
     pub const fn id(&self) -> EffectId {
         match self {
             Self::Data(id, _) | Self::Completed(id, _) => *id,
@@ -26,7 +26,7 @@ impl Arrival {
     }
 }
 
-/// Where the threads put what arrives for a machine. Its lock may be taken while the pool's is held.
+/// The queue of a machine's arrivals. Its lock may be acquired while the pool's lock is held.
 pub(crate) struct Mailbox {
     waker: Waker,
     arrivals: Mutex<VecDeque<Arrival>>,
@@ -46,7 +46,7 @@ impl Mailbox {
         self.lock().pop_front()
     }
 
-    /// Takes out what has arrived for an effect. It is returned so that it is dropped without the lock.
+    /// Removes the arrivals of an effect. They are returned so that they are dropped without the lock.
     pub(crate) fn remove(&self, id: EffectId) -> VecDeque<Arrival> {
         let mut arrivals = self.lock();
         let (removed, kept) = mem::take(&mut *arrivals).into_iter().partition(|arrival| arrival.id() == id);
@@ -55,13 +55,12 @@ impl Mailbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arrival>> {
-        // A queue is whole after any panic.
+        // The queue is valid after any panic.
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Wakes the machines of these mailboxes. To be called without a lock held. A waker that panics does not keep the others
-/// from being woken.
+/// Wakes the machines of these mailboxes. Must be called without a lock held. If a waker panics, the others are still woken.
 pub(crate) fn wake(mailboxes: impl IntoIterator<Item = Arc<Mailbox>>) {
     for mailbox in mailboxes {
         // The panic hook has reported it.

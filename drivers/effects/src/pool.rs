@@ -1,4 +1,4 @@
-//! The threads: those that perform, and the one that watches the time limits.
+//! The threads: those that perform effects, and the one that watches the time limits.
 
 use crate::mailbox::{Mailbox, wake};
 use crate::perform::Perform;
@@ -12,10 +12,10 @@ use vgi_rpc_protocol::panics;
 
 /// The name of the threads. Linux shows 15 bytes of it.
 const THREAD_NAME: &str = "vgi-rpc-effects";
-/// Stands for a time that the clock cannot express.
+/// Replaces a time that the clock cannot express.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How much a pool does at the same time.
+/// The limits of a pool.
 pub(crate) struct Bounds {
     pub(crate) threads: usize,
     pub(crate) queue: usize,
@@ -23,13 +23,13 @@ pub(crate) struct Bounds {
 }
 
 impl Default for Bounds {
-    /// Effects wait for the network and hardly use a processor, so their number does not depend on how many there are.
+    /// Effects mostly wait for the network, so the number of threads does not depend on the number of processors.
     fn default() -> Self {
         Self { threads: 8, queue: 1024, keep_alive: Duration::from_secs(10) }
     }
 }
 
-/// What the threads and the inboxes share.
+/// The state that the threads and the inboxes share.
 pub(crate) struct Pool {
     perform: Box<dyn Perform>,
     state: Mutex<State>,
@@ -43,11 +43,11 @@ pub(crate) struct Pool {
 struct State {
     tasks: Tasks,
     bounds: Bounds,
-    /// Threads that perform, or wait for a task, or are about to.
+    /// The number of threads that perform or wait for a task, or are about to.
     threads: usize,
-    /// Those of them that will look for a task next.
+    /// How many of them will look for a task next.
     free: usize,
-    /// When the thread that watches the time limits looks next. `None` if there is no such thread.
+    /// When the watching thread looks next. `None` if there is no such thread.
     next_look: Option<Instant>,
     is_closed: bool,
 }
@@ -62,16 +62,16 @@ impl Pool {
         change(&mut self.lock().bounds);
     }
 
-    /// Has an effect performed. Fails when it cannot be.
+    /// Starts an effect. Fails if it cannot be performed.
     pub(crate) fn start(self: &Arc<Self>, mailbox: &Arc<Mailbox>, effect: Effect) -> Result<Ticket, Failure> {
-        // There the clock, which comes before the first thread, panics.
+        // On this platform, reading the clock, which precedes the first thread, would panic.
         if cfg!(all(target_family = "wasm", target_os = "unknown")) {
             return Err(Failure::new(FailureReason::Unavailable, "this platform has no threads"));
         }
         let Effect { id, time_limit, .. } = effect;
         let deadline = Instant::now().checked_add(time_limit);
         let waiter = Waiter { mailbox: mailbox.clone(), id, time_limit, deadline };
-        // The lock comes last, so that it is released before anything else is dropped.
+        // The lock is acquired last, so that it is released before anything else is dropped.
         let mut state = self.lock();
         if let Some(deadline) = deadline {
             self.watch(&mut state, deadline)?;
@@ -85,7 +85,7 @@ impl Pool {
         Ok(ticket)
     }
 
-    /// Removes effects that are not waited for any more.
+    /// Removes effects whose machines no longer wait for them.
     pub(crate) fn withdraw(&self, tickets: impl IntoIterator<Item = Ticket>) {
         let removed: Vec<_>;
         let mut state = self.lock();
@@ -95,21 +95,21 @@ impl Pool {
         drop(removed);
     }
 
-    /// What the threads do now. `None` once they are to end.
+    /// Returns the statistics. `None` after the pool is closed.
     pub(crate) fn statistics(&self) -> Option<Statistics> {
         let state = self.lock();
         let running = state.threads.saturating_sub(state.free);
         (!state.is_closed).then(|| Statistics { waiting: state.tasks.queued(), running })
     }
 
-    /// Lets the threads end.
+    /// Makes the threads end.
     pub(crate) fn close(&self) {
         self.lock().is_closed = true;
         self.work.notify_all();
         self.time.notify_all();
     }
 
-    /// Makes sure that a thread looks at the time limits when this one passes.
+    /// Makes sure that a thread checks the time limits at this deadline.
     fn watch(self: &Arc<Self>, state: &mut State, deadline: Instant) -> Result<(), Failure> {
         match state.next_look {
             Some(next_look) if next_look <= deadline => {}
@@ -122,7 +122,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Makes sure that one more task may be queued, and that a thread will take it.
+    /// Makes sure that the queue has room for a task, and that a thread will take it.
     fn make_room(self: &Arc<Self>, state: &mut State) -> Result<(), Failure> {
         let queued = state.tasks.queued();
         if queued >= state.free && state.threads < state.bounds.threads {
@@ -132,7 +132,7 @@ impl Pool {
                     state.free += 1;
                 }
                 Err(failure) if state.threads == 0 => return Err(failure),
-                // A thread that is there takes it.
+                // An existing thread will take the task.
                 Err(_) => {}
             }
         }
@@ -156,12 +156,12 @@ impl Pool {
 impl Pool {
     fn work(&self) {
         while let Some((task, effect)) = self.next() {
-            // What the application's values do when they are dropped must not end the thread.
+            // A panic while the application's values are dropped must not end the thread.
             panics::catch(|| self.perform_task(task, &effect));
         }
     }
 
-    /// Waits for a task. `None` says that the thread has to end.
+    /// Waits for a task. Returns `None` if the thread has to end.
     fn next(&self) -> Option<(TaskId, Effect)> {
         let state = self.lock();
         let keep_alive = state.bounds.keep_alive;
@@ -193,7 +193,8 @@ impl Pool {
 
     fn complete(&self, task: TaskId, completion: &Completion) {
         let mut state = self.lock();
-        // The thread is free before the machine is woken, or what that requests next would start another one.
+        // The thread is counted as free before the machine is woken. Otherwise the machine's next effect would start another
+        // thread.
         state.free += 1;
         let mailboxes = state.tasks.complete(task, completion);
         self.rest(&state);
@@ -206,7 +207,7 @@ impl Pool {
 impl Pool {
     fn watch_time_limits(&self) {
         let mut state = self.lock();
-        // When the thread ends if it still has nothing to watch.
+        // When the thread ends if it still has no time limits to watch.
         let mut end = None;
         while !state.is_closed {
             let now = Instant::now();
@@ -234,8 +235,8 @@ impl Pool {
         state.next_look = None;
     }
 
-    /// Has the thread that watches look soon if it has nothing to watch any more, so that it ends in time. It is
-    /// mostly going to anyway: an effect that ends well before its time limit does not wake the thread each time.
+    /// Wakes the watching thread if it has no time limits to watch any more, so that it ends in time. Usually it looks soon
+    /// enough anyway, so an effect that ends well before its time limit does not wake it.
     fn rest(&self, state: &State) {
         if state.tasks.first_deadline().is_none()
             && state.next_look.is_some_and(|next_look| next_look > state.end_of_rest(Instant::now()))
@@ -247,13 +248,13 @@ impl Pool {
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing of the application's runs while it is held, so nothing in here is left half done.
+        // No application code runs while the lock is held, so the state is consistent after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// When a thread ends that has nothing to do from now on.
+    /// Returns when a thread ends that is idle from now on.
     fn end_of_rest(&self, now: Instant) -> Instant {
         now.checked_add(self.bounds.keep_alive).unwrap_or_else(|| now + A_YEAR)
     }

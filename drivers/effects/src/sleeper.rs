@@ -3,18 +3,18 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 
-/// A waker, and what sleeps until it is woken.
+/// Creates a waker, and a sleeper that waits until it is woken.
 pub fn sleeper() -> (Waker, Sleeper) {
     let signal = Arc::new(Signal::default());
     (signal.clone().into(), Sleeper(signal))
 }
 
-/// Sleeps until its waker is woken. Made by [`sleeper`].
+/// Blocks until its waker is woken. Created by [`sleeper`].
 #[derive(Debug)]
 pub struct Sleeper(Arc<Signal>);
 
 impl Sleeper {
-    /// Sleeps until the waker has been woken since the last call of this. Returns at once if it already was.
+    /// Blocks until the waker is woken. Returns at once if it was woken since the last call.
     pub fn wait(&self) {
         let woken = self.0.woken.lock().unwrap_or_else(PoisonError::into_inner);
         let asleep = |woken: &mut bool| !*woken;

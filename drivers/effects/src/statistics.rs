@@ -1,11 +1,11 @@
-//! How many effects are performed and wait, in numbers.
+//! Statistics: how many effects are running and waiting.
 
-/// What the threads of a [`Performer`](crate::Performer) do at one moment. Effects that share one performance count as one.
+/// The effects of a [`Performer`](crate::Performer) at one moment. Effects that are performed together count as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// Effects that wait for a thread.
+    /// The number of effects that wait for a thread.
     pub waiting: usize,
-    /// Effects that threads perform, including those that have exceeded their time limit.
+    /// The number of effects that are being performed, including those that have exceeded their time limit.
     pub running: usize,
 }

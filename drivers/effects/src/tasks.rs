@@ -1,7 +1,7 @@
-//! What is being performed, and who waits for it. No threads, no clock, and no waker is called here.
+//! The tasks, and the effects that wait for them. This module has no threads and no clock, and calls no wakers.
 //!
-//! A task is performed once, for all effects that wait for it. What a task or an effect leaves behind may have a `Drop`
-//! of the application's, so it is returned to be dropped without the pool's lock.
+//! A task is performed once, for all effects that wait for it. Removed tasks and effects may run the application's `Drop`, so
+//! they are returned, and dropped without the pool's lock.
 
 use crate::mailbox::{Arrival, Mailbox};
 use bytes::Bytes;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectId, Failure, FailureReason};
 
-/// Names a task. Those of later tasks are greater.
+/// The id of a task. Later tasks have greater ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TaskId(u64);
 
-/// Names an effect that waits for a task.
+/// Identifies an effect that waits for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     task: TaskId,
@@ -37,12 +37,12 @@ pub(crate) struct Task {
     waiters: BTreeMap<u64, Waiter>,
 }
 
-/// What has expired.
+/// The expired effects and tasks.
 #[derive(Default)]
 pub(crate) struct Expired {
-    /// To be woken.
+    /// The mailboxes whose machines must be woken.
     pub(crate) mailboxes: Vec<Arc<Mailbox>>,
-    /// Tasks that are not to be started any more.
+    /// Removed tasks, which will not be started.
     pub(crate) tasks: Vec<Task>,
 }
 
@@ -50,16 +50,16 @@ pub(crate) struct Expired {
 pub(crate) struct Tasks {
     made: u64,
     tasks: HashMap<TaskId, Task>,
-    /// Tasks that no thread has taken yet, the oldest first.
+    /// The tasks that no thread has taken yet, the oldest first.
     queue: BTreeSet<TaskId>,
-    /// The tasks that effects of a shared key may join: no data has been given, and no time limit has passed.
+    /// The tasks that effects of a shared key may join: no data has been sent, and no time limit has passed.
     joinable: HashMap<Arc<str>, TaskId>,
-    /// By time, then by waiter.
+    /// The deadlines, ordered by time and then by waiter.
     deadlines: BTreeMap<(Instant, u64), TaskId>,
 }
 
 impl Tasks {
-    /// How many tasks no thread has taken yet.
+    /// Returns how many tasks no thread has taken yet.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -68,12 +68,12 @@ impl Tasks {
         self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline)
     }
 
-    /// The task that an effect of this key may join.
+    /// Returns the task that an effect with this key may join.
     pub(crate) fn joinable(&self, key: Option<&Arc<str>>) -> Option<TaskId> {
         self.joinable.get(key?).copied()
     }
 
-    /// Adds an effect to a task that is there.
+    /// Adds an effect to an existing task.
     pub(crate) fn join(&mut self, id: TaskId, waiter: Waiter) -> Ticket {
         self.made += 1;
         let ticket = Ticket { task: id, waiter: self.made };
@@ -99,13 +99,13 @@ impl Tasks {
         self.join(id, waiter)
     }
 
-    /// Takes the oldest task that is queued, to perform it.
+    /// Takes the oldest queued task, to perform it.
     pub(crate) fn take(&mut self) -> Option<(TaskId, Effect)> {
         let id = self.queue.pop_first()?;
         Some((id, self.tasks.get_mut(&id)?.effect.take()?))
     }
 
-    /// Gives a piece of data to all that wait for a task. Returns whom to wake.
+    /// Delivers a piece of data to all waiters of a task. Returns the mailboxes to wake.
     pub(crate) fn give(&mut self, id: TaskId, piece: &Bytes) -> Vec<Arc<Mailbox>> {
         self.refuse_joins(id);
         let Some(task) = self.tasks.get(&id) else { return Vec::new() };
@@ -113,7 +113,7 @@ impl Tasks {
         waiters.map(|waiter| waiter.deliver(Arrival::Data(waiter.id, piece.clone()))).collect()
     }
 
-    /// Completes a task. Returns whom to wake.
+    /// Completes a task. Returns the mailboxes to wake.
     pub(crate) fn complete(&mut self, id: TaskId, completion: &Completion) -> Vec<Arc<Mailbox>> {
         self.refuse_joins(id);
         let Some(task) = self.tasks.remove(&id) else { return Vec::new() };
@@ -133,7 +133,7 @@ impl Tasks {
             && entry.key().0 <= now
         {
             let ((_, number), id) = entry.remove_entry();
-            // A task that is stuck must not fail those that are requested later.
+            // A stuck task must not cause later effects to fail.
             self.refuse_joins(id);
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             let Some(waiter) = task.waiters.remove(&number) else { continue };
@@ -145,7 +145,7 @@ impl Tasks {
         expired
     }
 
-    /// Removes an effect that is not waited for any more. Returns what is to be dropped.
+    /// Removes an effect whose machine no longer waits for it. Returns the values to drop.
     pub(crate) fn withdraw(&mut self, ticket: Ticket) -> Option<(Waiter, Option<Task>)> {
         let waiter = self.tasks.get_mut(&ticket.task)?.waiters.remove(&ticket.waiter)?;
         if let Some(deadline) = waiter.deadline {
@@ -154,7 +154,7 @@ impl Tasks {
         Some((waiter, self.abandon(ticket.task)))
     }
 
-    /// Removes a task that is not waited for any more, if no thread has taken it.
+    /// Removes a task without waiters, if no thread has taken it.
     fn abandon(&mut self, id: TaskId) -> Option<Task> {
         let is_waited_for = self.tasks.get(&id).is_some_and(|task| !task.waiters.is_empty());
         if is_waited_for || !self.queue.remove(&id) {
@@ -164,7 +164,7 @@ impl Tasks {
         self.tasks.remove(&id)
     }
 
-    /// Has later effects of the task's key performed by themselves.
+    /// Prevents later effects from joining the task.
     fn refuse_joins(&mut self, id: TaskId) {
         let key = self.tasks.get(&id).and_then(|task| task.shared_key.as_ref());
         if let Some(key) = key
@@ -176,7 +176,7 @@ impl Tasks {
 }
 
 impl Waiter {
-    /// Puts something into the machine's mailbox. Returns whom to wake.
+    /// Adds an arrival to the machine's mailbox. Returns the mailbox to wake.
     fn deliver(&self, arrival: Arrival) -> Arc<Mailbox> {
         self.mailbox.push(arrival);
         self.mailbox.clone()

@@ -5,7 +5,7 @@ use crate::statistics::Statistics;
 use std::fmt;
 use std::sync::Weak;
 
-/// Looks at a [`Performer`](crate::Performer) from outside, and does not keep its threads alive. Clones look at the same one.
+/// Reads the statistics of a [`Performer`](crate::Performer), without keeping its threads alive. Clones read the same one.
 #[derive(Clone)]
 pub struct Watch(Option<Weak<Pool>>);
 
@@ -15,7 +15,7 @@ impl Watch {
         Self(pool)
     }
 
-    /// What the threads do now; `None` once they have ended, and for [`Performer::none`](crate::Performer::none).
+    /// Returns the current statistics; `None` after the threads have ended, and for [`Performer::none`](crate::Performer::none).
     pub fn statistics(&self) -> Option<Statistics> {
         self.0.as_ref()?.upgrade()?.statistics()
     }

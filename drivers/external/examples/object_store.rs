@@ -1,8 +1,8 @@
-//! A worker whose large batches lie in an object store, a client, and a small store, in one program that says what went through the
-//! store: `cargo run -p vgi-rpc-external --example object_store`.
+//! Runs a worker that keeps large batches in an object store, a client, and a small store in one program, and prints the store's
+//! requests: `cargo run -p vgi-rpc-external --example object_store`.
 //!
-//! A real store is on other machines and its URLs are `https` and signed. Then the policy is that of `FetchOptions::default()`,
-//! which allows nothing else, and `Store::new_object` asks whoever signs.
+//! A real store is on other machines, and its URLs are `https` and signed. Then use the policy of `FetchOptions::default()`,
+//! which allows nothing else, and sign the URLs in `Store::new_object`.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -34,9 +34,9 @@ use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::service::{Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Batches of at least so many bytes lie in the store, and the worker takes no larger request.
+/// Batches of at least this many bytes are stored, and the worker accepts no larger requests.
 const THRESHOLD: u64 = 4096;
-/// How long a URL may be used.
+/// How long a URL is valid.
 const LIFETIME: Duration = Duration::from_secs(600);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Makes some calls. Returns what came of them, each with what the store was asked for meanwhile.
+/// Makes some calls. Returns a line for each result, followed by the store's requests.
 pub fn run() -> Result<Vec<String>, Box<dyn Error>> {
     let store = Store::start()?;
     let fetcher = HttpFetcher::new(HttpOptions::default())?;
@@ -88,12 +88,12 @@ pub fn run() -> Result<Vec<String>, Box<dyn Error>> {
     Ok(lines)
 }
 
-/// One row of one column.
+/// Creates a batch of one column.
 fn row(name: &str, column: ArrayRef) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_from_iter_with_nullable([(name, column, false)])
 }
 
-/// Sends three frames of so many pixels.
+/// A stream that sends three frames of this many pixels.
 #[derive(Serialize, Deserialize)]
 struct Play {
     pixels: usize,
@@ -111,7 +111,7 @@ impl Producer for Play {
     }
 }
 
-/// What the worker hosts. It stores large results and frames, and fetches what clients uploaded.
+/// Creates the worker's service. It stores large results and frames, and fetches the objects that clients uploaded.
 fn service() -> Result<Service, Box<dyn Error>> {
     fn pixels(value: i64) -> Result<usize, RpcError> {
         usize::try_from(value).map_err(|_| RpcError::value_error("expected a number of pixels"))
@@ -136,12 +136,12 @@ fn service() -> Result<Service, Box<dyn Error>> {
     Ok(builder.protocol(protocol).build()?)
 }
 
-/// The store of this example is on this machine.
+/// Returns options for a store on this machine, like that of this example.
 fn fetch_options() -> FetchOptions {
     FetchOptions { policy: UrlPolicy::https_or_http_loopback(), ..FetchOptions::default() }
 }
 
-/// Performs what the worker's calls wait for.
+/// Returns a performer of the worker's effects.
 fn performer(store: &Store, fetcher: &HttpFetcher) -> Performer {
     let (store, fetcher, options) = (store.clone(), fetcher.clone(), fetch_options());
     Performer::new(move |request: &Request| match request {
@@ -169,12 +169,12 @@ fn performer(store: &Store, fetcher: &HttpFetcher) -> Performer {
     })
 }
 
-/// An object store in memory, with a log of what it was asked for.
+/// An object store in memory, with a log of its requests.
 #[derive(Clone)]
 struct Store {
     address: SocketAddr,
     shared: Arc<Shared>,
-    /// Serves for as long as the store is used.
+    /// Runs the server while the store exists.
     _runtime: Arc<Runtime>,
 }
 
@@ -197,13 +197,13 @@ impl Store {
         Ok(Self { address, shared, _runtime: Arc::new(runtime) })
     }
 
-    /// The URL of an object that does not exist yet.
+    /// Returns the URL of an object that does not exist yet.
     fn new_object(&self) -> String {
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         format!("http://{}/objects/{id}", self.address)
     }
 
-    /// What happened since this was called last.
+    /// Returns the log since the last call.
     fn take_log(&self) -> Vec<String> {
         let mut objects = self.shared.objects.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut objects.1)

@@ -1,4 +1,4 @@
-//! What arrives of an object, and the headers that ask for it and describe it.
+//! The parts of an object as they are received, and the headers of its request and response.
 
 use crate::error::TransferErrorKind;
 use crate::exchange::Answer;
@@ -7,7 +7,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::mpsc::Sender;
 
-/// What there is of an object.
+/// A received part of an object.
 pub(crate) enum Arrival {
     /// The object begins, in this content coding.
     Begin(Option<String>),
@@ -15,7 +15,7 @@ pub(crate) enum Arrival {
     Piece(Bytes),
 }
 
-/// Gives the rest of a body to the receiver. False if that is gone.
+/// Forwards the rest of a body to the receiver. Returns false if the receiver was dropped.
 pub(crate) async fn forward(
     answer: &mut Answer,
     arrivals: &Sender<Arrival>,
@@ -28,13 +28,13 @@ pub(crate) async fn forward(
     Ok(true)
 }
 
-/// The headers of a `GET`. Without the codings' names, some stores undo them on their own.
+/// Returns the headers of a `GET`. They name the content codings, because some stores otherwise decode the object themselves.
 pub(crate) fn headers() -> HeaderMap {
     let accepted = if cfg!(feature = "zstd") { "zstd, gzip" } else { "gzip" };
     HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accepted))])
 }
 
-/// The content coding that a response names. Several are one that is not known.
+/// Returns the content coding of a response. Several codings are returned as one, which is unknown.
 pub(crate) fn coding(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(CONTENT_ENCODING).iter();
     let names: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();

@@ -1,16 +1,16 @@
-//! How long to wait before another attempt: longer each time, not in step with others, and as the server asks.
+//! How long to wait before another attempt: exponential backoff with jitter, and `Retry-After`.
 
 use chrono::DateTime;
 use http::HeaderMap;
 use http::header::{AsHeaderName, DATE, RETRY_AFTER};
 use std::time::{Duration, Instant, SystemTime};
 
-/// When attempts follow one another.
+/// The number of attempts, and the waits between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// How often an operation is tried again. Default 4.
+    /// How often an operation is retried. Default 4.
     pub retries: u32,
-    /// About how long to wait before the first of these attempts; each later one waits twice as long. Default 0.2 s.
+    /// The approximate wait before the first retry; it doubles with each further one. Default 0.2 s.
     pub first: Duration,
     /// The longest wait, unless the server asks for a longer one. Default 10 s.
     pub longest: Duration,
@@ -23,10 +23,10 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after so many failed attempts, the first of which is 1; `None` if there is to be no other.
+    /// Returns how long to wait after this many failed attempts, starting at 1; `None` if there is no further attempt.
     ///
-    /// It is between half of the time that has doubled each time and all of it, at random, and at least what the server asked
-    /// for.
+    /// It is chosen at random between half of the exponentially growing time and all of it, and is at least the time that the
+    /// server asked for.
     pub fn delay(&self, made: u32, retry_after: Option<Duration>) -> Option<Duration> {
         if made > self.retries {
             return None;
@@ -34,38 +34,38 @@ impl Backoff {
         let doublings = made.saturating_sub(1).min(20);
         let full = self.first.saturating_mul(1 << doublings).min(self.longest);
         let mut random = [0; 2];
-        // Without random bytes the wait is the shortest one.
+        // Without random bytes, the shortest wait is used.
         let share = getrandom::fill(&mut random).map_or(0, |()| u32::from(u16::from_ne_bytes(random)));
         let delay = full / 2 + (full / 2).saturating_mul(share) / u32::from(u16::MAX);
         Some(delay.max(retry_after.unwrap_or_default()))
     }
 }
 
-/// The wait that a response asks for by `Retry-After`, in seconds or as a date.
+/// Returns the wait that a response asks for by `Retry-After`, in seconds or as a date.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    // Compared with the server's own clock, if it tells the time.
+    // The date is compared with the server's clock, if the response has its time.
     let now = date(headers, DATE).unwrap_or_else(unix_time);
     Some(date(headers, RETRY_AFTER)?.saturating_sub(now))
 }
 
-/// The date in a header, as the time since the Unix epoch.
+/// Returns the date in a header, as the time since the Unix epoch.
 pub fn date(headers: &HeaderMap, name: impl AsHeaderName) -> Option<Duration> {
     let text = headers.get(name)?.to_str().ok()?;
     let date = DateTime::parse_from_rfc2822(text.trim()).ok()?;
     u64::try_from(date.timestamp()).ok().map(Duration::from_secs)
 }
 
-/// The end of a time limit that begins now. A limit beyond what clocks can express is a year.
+/// Returns the end of a time limit that begins now. A limit that the clock cannot express is replaced by a year.
 pub fn deadline(time_limit: Duration) -> Instant {
     const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     Instant::now() + time_limit.min(A_YEAR)
 }
 
-/// The time since the Unix epoch by this machine's clock.
+/// Returns the time since the Unix epoch by this machine's clock.
 pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Waiting for a future on a thread that no runtime owns. Unlike a runtime's own way, it also works on a thread of one.
+//! Waits for a future on the current thread. Unlike the runtime's own function, this also works on a thread of a runtime.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Waits until the future is ready. Something else has to make it so.
+/// Waits until the future is ready. Another thread has to make it ready.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -21,7 +21,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
-            // Another waker may have unparked the thread: the future is polled again, and that is all.
+            // Another waker may unpark the thread. Then the future is only polled again.
             Poll::Pending => thread::park(),
         }
     }

@@ -1,4 +1,4 @@
-//! From a URL to a connection: the name is resolved once, its addresses are checked, and one of those is connected to.
+//! Connects to the host of a URL: resolves the name once, checks its addresses, and connects to one of them.
 
 use crate::error::{TransferErrorKind, Waiting, text};
 use crate::gather::Gather;
@@ -17,10 +17,10 @@ use tokio_rustls::TlsConnector;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_tls::ClientTls;
 
-/// Most bytes that are read at a time, and so the most that the head of a response may have.
+/// The maximum number of bytes that are read at a time, and therefore of the head of a response.
 const READ_BYTES: usize = 128 << 10;
 
-/// A connection. Dropping it closes it, whatever it is doing.
+/// A connection. Dropping it closes it, even during a request.
 pub(crate) struct Connection {
     pub(crate) peer: Peer,
     pub(crate) address: IpAddr,
@@ -71,7 +71,7 @@ async fn look_up(
     found.map_err(failed)
 }
 
-/// The addresses that the policy allows, of which there is one at least.
+/// Returns the addresses that the policy allows, at least one.
 fn allowed(
     addresses: Vec<IpAddr>,
     location: &Location,
@@ -92,7 +92,7 @@ fn allowed(
     }
 }
 
-/// Connects to the first address that accepts. One that does not answer leaves time for those after it.
+/// Connects to the first address that accepts. One that does not answer leaves time for the following ones.
 async fn dial(
     addresses: &[IpAddr],
     port: u16,
@@ -105,7 +105,7 @@ async fn dial(
         let share = end.duration_since(Instant::now()) / u32::try_from(left).unwrap_or(u32::MAX);
         match timeout(share, TcpStream::connect((*address, port))).await {
             Ok(Ok(stream)) => {
-                // Without it small requests may wait; it cannot fail on a connected socket.
+                // Without this, small requests may be delayed. It cannot fail on a connected socket.
                 let _ = stream.set_nodelay(true);
                 return Ok((stream, *address));
             }
@@ -143,7 +143,7 @@ where
     builder.max_buf_size(READ_BYTES);
     let broken = |error| TransferErrorKind::Broken(text(error, location));
     let (sender, connection) = builder.handshake(stream).await.map_err(broken)?;
-    // What goes wrong on it, its requests say.
+    // Its errors are returned by its requests.
     let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
     Ok(Connection { peer, address, sender, task })
 }

@@ -1,4 +1,4 @@
-//! An object in order, as it arrives: by one request, or by several for its ranges.
+//! Downloads an object in order, by one request or by several for its ranges.
 
 use crate::arrivals::{Arrival, coding, forward, headers};
 use crate::error::TransferErrorKind;
@@ -9,18 +9,18 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 use vgi_rpc_protocol::external::{Location, ResolveErrorKind, UrlPolicy};
 
-/// What is to be fetched.
+/// An object to fetch.
 pub(crate) struct Download {
     pub(crate) location: Location,
     pub(crate) policy: UrlPolicy,
-    /// Most bytes of the object: one that is announced as larger is not read.
+    /// The maximum size of the object: one that is announced as larger is not read.
     pub(crate) max_bytes: u64,
     /// Whether ranges may be requested.
     pub(crate) by_ranges: bool,
 }
 
 impl Download {
-    /// Requests the object and gives it to `arrivals`. Ends early when they are not received any more.
+    /// Requests the object and forwards it to `arrivals`. Ends early if the receiver is dropped.
     pub(crate) async fn run(
         self,
         http: Arc<Http>,

@@ -1,4 +1,4 @@
-//! The effects that HTTP performs by itself: fetches, and uploads of requests.
+//! Performs the effects that need only HTTP: fetches, and uploads of requests.
 
 use crate::error::{TransferError, TransferErrorKind};
 use crate::fetcher::HttpFetcher;
@@ -10,8 +10,8 @@ use vgi_rpc_protocol::external::{Fetch, ResolveError, ResolveErrorKind, Upload};
 const ARROW: HeaderValue = HeaderValue::from_static("application/vnd.apache.arrow.stream");
 
 impl HttpFetcher {
-    /// Performs [`Request::Fetch`](vgi_rpc_protocol::effect::Request::Fetch): what is wrong with the URL or the object completes
-    /// it with [`Completion::Resolved`], and what is wrong with the server or the way to it with [`Completion::Failed`].
+    /// Performs [`Request::Fetch`](vgi_rpc_protocol::effect::Request::Fetch): errors of the URL or the object complete it with
+    /// [`Completion::Resolved`], errors of the server or the network with [`Completion::Failed`].
     pub fn fetch(&self, fetch: &Fetch) -> Completion {
         let options = fetch.options();
         match self.resolve(fetch.resolution(), &options.policy, options.time_limit) {

@@ -1,4 +1,4 @@
-//! Why a transfer failed, and whether another attempt may do better. No text and no `Debug` shows what is secret of a URL.
+//! Why a transfer failed, and whether another attempt may succeed. No text and no `Debug` contains the secret parts of a URL.
 
 use std::fmt;
 use thiserror::Error;
@@ -9,15 +9,15 @@ use vgi_rpc_protocol::external::{Location, ResolveError, ResolveErrorKind, UrlRe
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error("{kind}{} ({location})", After(*.attempts))]
 pub struct TransferError {
-    /// What was wrong with the last attempt.
+    /// Why the last attempt failed.
     pub kind: TransferErrorKind,
-    /// The object's URL, without what is secret of it.
+    /// The object's URL, without its secret parts.
     pub location: String,
-    /// Attempts that were made, at least one.
+    /// The number of attempts, at least one.
     pub attempts: u32,
 }
 
-/// What was wrong with an attempt. Texts come from libraries and the system, without what is secret of the URL.
+/// Why an attempt failed. Texts are from libraries and the system, without the secret parts of the URL.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum TransferErrorKind {
@@ -27,22 +27,22 @@ pub enum TransferErrorKind {
     /// The URL, the target of a redirect, or every address of its host may not be requested.
     #[error("{0}")]
     UrlRejected(UrlRejected),
-    /// More redirects than are followed.
+    /// The server redirects more often than is followed.
     #[error("redirect limit exceeded: {max} redirects were followed")]
     RedirectLimit {
-        /// How many are followed.
+        /// The limit.
         max: usize,
     },
-    /// A redirect does not say where to.
+    /// A redirect has no valid target.
     #[error("the server redirects without a valid Location header")]
     RedirectTarget,
-    /// The name of the host has no address.
+    /// The name of the host cannot be resolved.
     #[error("the name of the host cannot be resolved: {0}")]
     Lookup(String),
     /// The server does not accept connections.
     #[error("cannot connect: {0}")]
     Connect(String),
-    /// The server cannot prove who it is, or does not speak TLS.
+    /// The server's certificate is not accepted, or the server does not support TLS.
     #[error("TLS failed: {0}")]
     Tls(String),
     /// The connection broke before the response was complete.
@@ -51,22 +51,22 @@ pub enum TransferErrorKind {
     /// The response is not HTTP/1.1, or its head is too long.
     #[error("the response is malformed: {0}")]
     Malformed(String),
-    /// The server answers with a status that does not deliver or take the object.
+    /// The response has a status other than success.
     #[error("the server answered with status {0}")]
     Status(u16),
-    /// The object became another one while its ranges were read.
+    /// The object was replaced while its ranges were read.
     #[error("the object changed while it was read")]
     Changed,
-    /// The body of the response is longer than it may be.
+    /// The body of the response is longer than allowed.
     #[error("the response has more than {max} bytes")]
     LongResponse {
         /// The limit.
         max: u64,
     },
-    /// The server did not do that in time.
+    /// A time limit was exceeded.
     #[error("timed out {0}")]
     TimedOut(Waiting),
-    /// The object is not what its pointer says, or exceeds a limit.
+    /// The object does not match its pointer, or exceeds a limit.
     #[error("{0}")]
     Resolve(Box<ResolveErrorKind>),
     /// The transfer could not be run.
@@ -74,15 +74,15 @@ pub enum TransferErrorKind {
     Internal(String),
 }
 
-/// What took too long.
+/// Which time limit was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Waiting {
     /// Resolving the name, TCP and TLS.
     Connect,
-    /// The server sent nothing, or took nothing.
+    /// The server neither sent nor accepted bytes.
     Server,
-    /// All of the transfer, with all attempts.
+    /// The whole transfer, with all attempts.
     Overall,
 }
 
@@ -111,7 +111,7 @@ impl TransferError {
 }
 
 impl TransferErrorKind {
-    /// Whether another attempt may do better.
+    /// Whether another attempt may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Lookup(_) | Self::Connect(_) | Self::Broken(_) | Self::Changed => true,
@@ -129,7 +129,7 @@ impl TransferErrorKind {
         }
     }
 
-    /// Which class of failures an effect that ends with this belongs to.
+    /// Returns the reason of the failed effect.
     pub const fn reason(&self) -> FailureReason {
         match self {
             Self::TimedOut(_) => FailureReason::TimedOut,
@@ -147,12 +147,12 @@ const fn is_temporary(status: u16) -> bool {
     matches!(status, 429 | 500..=599)
 }
 
-/// As [`ResolveError::is_retryable`].
+/// See [`ResolveError::is_retryable`].
 fn is_damage(kind: &ResolveErrorKind) -> bool {
     ResolveError { kind: kind.clone(), location: String::new() }.is_retryable()
 }
 
-/// What a library or the system says, without what is secret of this URL.
+/// Formats an error of a library or the system, without the secret parts of this URL.
 pub(crate) fn text(error: impl fmt::Display, location: &Location) -> String {
     scrub(&error.to_string(), location)
 }

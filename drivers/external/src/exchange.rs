@@ -1,4 +1,4 @@
-//! One request and the head of its response, on a connection that is new or used again; and redirects.
+//! Sends one request and reads the head of its response, on a new or reused connection; follows redirects.
 
 use crate::connect::{Connection, connect};
 use crate::error::{TransferErrorKind, Waiting, text};
@@ -20,31 +20,31 @@ use tokio::time::timeout;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_tls::ClientTls;
 
-/// Most redirects that are followed, as in the canonical implementation.
+/// The maximum number of redirects, as in the canonical implementation.
 const MAX_REDIRECTS: usize = 5;
-/// Bytes of a response's body that are read so that its connection can be used again.
+/// The maximum size of an unneeded body that is read so that its connection can be reused.
 const DISCARDED_BYTES: u64 = 64 << 10;
-/// How long that may take.
+/// The time limit for reading it.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 const AGENT: &str = concat!("vgi-rpc-external/", env!("CARGO_PKG_VERSION"));
 
-/// What requests need: settings, trust, and connections.
+/// The state that requests share: settings, trusted certificates, and connections.
 pub(crate) struct Http {
     pub(crate) options: HttpOptions,
     pub(crate) tls: ClientTls,
     pub(crate) pool: Arc<Pool>,
 }
 
-/// A response whose body has not been read.
+/// A response whose body has not been read yet.
 pub(crate) struct Answer {
-    /// What was requested, after redirects.
+    /// The requested URL, after redirects.
     pub(crate) location: Location,
     response: Response<Incoming>,
     connection: Connection,
     read_timeout: Duration,
 }
 
-/// A request to any URL.
+/// A request, without its URL.
 pub(crate) struct Question<'a> {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
@@ -94,7 +94,8 @@ impl Http {
                     let (location, read_timeout) = (location.clone(), self.options.read_timeout);
                     return Ok(Answer { location, response, connection, read_timeout });
                 }
-                // Its server may have closed it at the same time. The next one is another one, and at last a new one.
+                // The server may have closed the connection at the same time. The next attempt uses another connection, and
+                // finally a new one.
                 Err(TransferErrorKind::Broken(_)) if is_reused => {}
                 Err(kind) => return Err(kind),
             }
@@ -117,7 +118,7 @@ impl Http {
         response.map_err(|error| broken(&error, location))
     }
 
-    /// Waits for a response as long as the server takes the body of the request.
+    /// Waits for a response, and restarts the timeout while the server accepts the body of the request.
     async fn while_it_moves<T>(
         &self,
         response: impl Future<Output = T>,
@@ -149,7 +150,7 @@ fn fill(head: &mut Parts, target: &Target, question: &Question<'_>, len: u64) {
     }
 }
 
-/// What hyper says of a connection or of a response.
+/// Converts hyper's error of a connection or a response.
 fn broken(error: &hyper::Error, location: &Location) -> TransferErrorKind {
     let whole = match error.source() {
         Some(source) => text(format_args!("{error}: {source}"), location),
@@ -167,12 +168,12 @@ impl Answer {
         self.response.headers()
     }
 
-    /// Bytes of the body, if the head says so.
+    /// Returns the size of the body, if the head contains it.
     pub(crate) fn len(&self) -> Option<u64> {
         self.response.body().size_hint().exact()
     }
 
-    /// Where to, if it is a redirect.
+    /// Returns the target, if it is a redirect.
     fn redirect(&self) -> Result<Option<Location>, TransferErrorKind> {
         if !matches!(self.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
@@ -182,7 +183,7 @@ impl Answer {
         self.location.join(target).map(Some).map_err(|_| TransferErrorKind::RedirectTarget)
     }
 
-    /// The next piece of the body; `None` at its end.
+    /// Returns the next piece of the body; `None` at its end.
     pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, TransferErrorKind> {
         let body = self.response.body_mut();
         loop {
@@ -190,7 +191,7 @@ impl Answer {
             let late = |_| TransferErrorKind::TimedOut(Waiting::Server);
             match timeout(self.read_timeout, frame).await.map_err(late)? {
                 Some(Ok(frame)) => {
-                    // Trailers say nothing here.
+                    // Trailers are ignored.
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
                     }
@@ -201,14 +202,14 @@ impl Answer {
         }
     }
 
-    /// Keeps the connection for another request. Call it at the end of the body.
+    /// Returns the connection to the pool. Call it at the end of the body.
     pub(crate) async fn release(self, pool: &Arc<Pool>) {
         let Self { response, connection, .. } = self;
         drop(response);
         pool.keep(connection).await;
     }
 
-    /// Reads a body that is not wanted, if it is short, and keeps the connection.
+    /// Reads an unneeded body, if it is short, and returns the connection to the pool.
     pub(crate) async fn discard(mut self, pool: &Arc<Pool>) {
         if self.len().is_none_or(|len| len > DISCARDED_BYTES) {
             return;

@@ -1,4 +1,4 @@
-//! Fetching and storing objects: attempts, within one time limit, on the calling thread.
+//! Fetches and stores objects: makes attempts within one time limit, on the calling thread.
 
 use crate::arrivals::Arrival;
 use crate::backoff::deadline;
@@ -24,16 +24,16 @@ use tokio::time::timeout_at;
 use vgi_rpc_protocol::external::{Location, Resolution, Resolved, UrlPolicy};
 use vgi_rpc_tls::{ClientTls, TlsConfigError};
 
-/// Threads that move bytes. Objects are decoded on the callers' threads.
+/// The number of threads for I/O. Objects are decoded on the callers' threads.
 const THREADS: usize = 2;
-/// Names that can be looked up at a time.
+/// The maximum number of concurrent look-ups of names.
 const LOOKUP_THREADS: usize = 16;
-/// Pieces of an object that wait until the ones before them are decoded.
+/// The maximum number of pieces of an object that wait to be decoded.
 const WAITING_PIECES: usize = 8;
 
 /// Fetches and stores objects. Clones share the connections and two threads, which start with the first transfer.
 ///
-/// Its methods block, and may be called on any number of threads at a time.
+/// Its methods block, and may be called on any number of threads concurrently.
 #[derive(Clone)]
 pub struct HttpFetcher(Arc<Inner>);
 
@@ -42,7 +42,7 @@ struct Inner {
     runtime: OnceLock<Result<Background, String>>,
 }
 
-/// A runtime that is dropped without waiting for what runs on it, which a thread of another runtime could not do.
+/// A runtime that is dropped without waiting for its tasks, because waiting would panic on a thread of another runtime.
 struct Background(Option<Runtime>);
 
 impl fmt::Debug for HttpFetcher {
@@ -60,10 +60,10 @@ impl Drop for Background {
 }
 
 impl HttpFetcher {
-    /// A fetcher without connections.
+    /// Creates a fetcher. It has no connections yet.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// If TLS cannot be set up.
     pub fn new(options: HttpOptions) -> Result<Self, TlsConfigError> {
         let tls = match &options.tls {
             Some(tls) => tls.clone(),
@@ -74,10 +74,10 @@ impl HttpFetcher {
         Ok(Self(Arc::new(Inner { http, runtime: OnceLock::new() })))
     }
 
-    /// Fetches the object of a pointer and resolves it. `time_limit` holds for all attempts together.
+    /// Fetches the object of a pointer and resolves it. `time_limit` applies to all attempts together.
     ///
     /// # Errors
-    /// When the object cannot be fetched, or is not what the pointer says.
+    /// If the object cannot be fetched, or does not match the pointer.
     pub fn resolve(
         &self,
         mut resolution: Resolution,
@@ -91,7 +91,7 @@ impl HttpFetcher {
                 location: location.clone(),
                 policy: policy.clone(),
                 max_bytes: resolution.caps().max_fetch_bytes,
-                // What has failed in ranges may work without.
+                // A transfer that failed in ranges may succeed without them.
                 by_ranges: attempt == 1,
             };
             self.receive(download, &mut resolution, deadline)?;
@@ -99,10 +99,10 @@ impl HttpFetcher {
         })
     }
 
-    /// Stores an object at a URL with `PUT`. Redirects are not followed. `time_limit` holds for all attempts together.
+    /// Stores an object at a URL with `PUT`. Redirects are not followed. `time_limit` applies to all attempts together.
     ///
     /// # Errors
-    /// When the server does not answer that it has stored the object.
+    /// If the server does not confirm that it has stored the object.
     pub fn put(
         &self,
         location: &Location,
@@ -128,12 +128,12 @@ impl HttpFetcher {
         })
     }
 
-    /// Sends one request and reads its whole response, whatever the status is. It is not tried again: what it does to try it
-    /// twice depends on the caller, who signs each attempt anew. Redirects are not followed.
+    /// Sends one request and reads its whole response, whatever its status. The request is not retried: the caller decides about
+    /// that, and signs each attempt anew. Redirects are not followed.
     ///
     /// # Errors
-    /// When there is no whole response within `time_limit`, or its body is longer than the request allows. Of a response without
-    /// success, a body that is longer is cut off.
+    /// If there is no complete response within `time_limit`, or its body is longer than the request allows. The body of an error
+    /// response is truncated instead.
     pub fn exchange(
         &self,
         location: &Location,
@@ -158,7 +158,7 @@ impl HttpFetcher {
                 } else if status.is_success() {
                     return Err(TransferErrorKind::LongResponse { max });
                 } else {
-                    // What the status says is of use, and so is the beginning of the text.
+                    // The status and the beginning of the text are useful.
                     body.extend_from_slice(piece.get(..left).unwrap_or(&piece));
                     return Ok(HttpResponse { status, headers, body: body.freeze() });
                 }
@@ -170,7 +170,7 @@ impl HttpFetcher {
         response.map_err(|kind| TransferError::new(location, kind, 1))
     }
 
-    /// Makes attempts, until one succeeds, none would do better, or there is no time for another one.
+    /// Makes attempts until one succeeds, another would not help, or there is no time for another.
     fn attempts<T>(
         &self,
         location: &Location,
@@ -194,7 +194,7 @@ impl HttpFetcher {
         }
     }
 
-    /// Gives what arrives to a resolution, until all has.
+    /// Passes received parts to a resolution, until the object is complete.
     fn receive(
         &self,
         download: Download,
@@ -236,13 +236,13 @@ fn start() -> Result<Background, String> {
     runtime.map(|runtime| Background(Some(runtime))).map_err(|error| error.to_string())
 }
 
-/// A transfer that is under way. Dropping it ends the transfer.
+/// A transfer in progress. Dropping it ends the transfer.
 struct Task<T>(JoinHandle<Result<T, TransferErrorKind>>);
 
 impl<T> Task<T> {
     fn wait(mut self) -> Result<T, TransferErrorKind> {
         block_on(&mut self.0).unwrap_or_else(|_| {
-            // An application's check or look-up, most likely.
+            // Probably in an application's check or look-up.
             Err(TransferErrorKind::Internal("it panicked".to_owned()))
         })
     }

@@ -1,4 +1,4 @@
-//! The body of a `PUT`: a gather list that is sent as it is, with its length known.
+//! The body of a `PUT`: a gather list that is sent without copying, with a known length.
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-/// Most bytes that are given to the connection at a time, so that it is visible that they are taken.
+/// The maximum number of bytes that are passed to the connection at a time, so that progress is visible.
 const FRAME_BYTES: usize = 256 << 10;
 
-/// A body of segments, which are shared and not copied. Empty, it is the body of a `GET`.
+/// A body of segments, which are shared and not copied. An empty one is the body of a `GET`.
 #[derive(Default)]
 pub(crate) struct Gather {
     segments: std::vec::IntoIter<Bytes>,
@@ -20,7 +20,7 @@ pub(crate) struct Gather {
     taken: Taken,
 }
 
-/// Counts what has been taken of a body.
+/// Counts the bytes of a body that were passed to the connection.
 #[derive(Clone, Default)]
 pub(crate) struct Taken(Arc<AtomicU64>);
 

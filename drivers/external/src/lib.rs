@@ -1,19 +1,17 @@
-//! External objects of vgi-rpc over HTTP and HTTPS: fetched within limits, and stored. WIRE_PROTOCOL 12, "Fetch safety".
+//! Fetches and stores external objects of vgi-rpc over HTTP and HTTPS, within limits. WIRE_PROTOCOL 12, "Fetch safety".
 //!
-//! [`HttpFetcher`] performs [`Request::Fetch`] and [`Request::Upload`], and does the `PUT` for whatever performs [`Request::Store`],
-//! which knows where objects go. It blocks the calling thread, which decodes the object while more of it arrives: what is not
-//! decoded yet is not read.
+//! [`HttpFetcher`] performs [`Request::Fetch`] and [`Request::Upload`], and sends the `PUT` for performers of [`Request::Store`],
+//! which choose the URL. It blocks the calling thread, which decodes the object while it is received: reading waits for decoding.
 //!
-//! - The [`UrlPolicy`](vgi_rpc_protocol::external::UrlPolicy) is applied to each URL before it is requested, redirects included,
-//!   and to each address before it is connected to. A name is resolved once, and the address that was checked is the one
-//!   that is used; a connection is used again only under a policy that allows its address.
-//! - No proxy is used, whatever the environment says: behind one, no address could be checked.
-//! - Content codings are undone by the [`Resolution`](vgi_rpc_protocol::external::Resolution), and not here.
-//! - Errors show scheme, host, port and path of a URL. Nothing is logged.
-//! - Stores of objects ([`ObjectStorage`]) that sign their requests send them by [`HttpFetcher::exchange`]. [`ObjectNames`] and
-//!   [`Backoff`] are what they have in common.
-//! - A large object is read in several ranges at a time, if its server says that it can do that, and names the version of the
-//!   object.
+//! - The [`UrlPolicy`](vgi_rpc_protocol::external::UrlPolicy) is applied to each URL before it is requested, including redirects,
+//!   and to each address before it is connected to. A name is resolved once, and only checked addresses are connected to; a
+//!   connection is reused only under a policy that allows its address.
+//! - No proxy is used, even if the environment sets one: addresses could not be checked through it.
+//! - Content codings are decoded by the [`Resolution`](vgi_rpc_protocol::external::Resolution), not by this crate.
+//! - Errors contain the scheme, host, port and path of a URL. Nothing is logged.
+//! - Object stores ([`ObjectStorage`]) that sign their requests send them with [`HttpFetcher::exchange`]. They share
+//!   [`ObjectNames`] and [`Backoff`].
+//! - A large object is read in several ranges at a time, if its server supports this and sends the version of the object.
 //!
 //! ```no_run
 //! use vgi_rpc_external::{HttpFetcher, HttpOptions, Put};
@@ -51,24 +49,24 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `effects`, `perform` | what machines ask for |
-// | `fetcher` | one transfer: attempts, and what they block on |
-// | `options`, `put` | settings, and what is stored |
-// | `request` | a request of an application's own, and its response |
-// | `storage` | what object stores have in common, and how their effects are performed |
-// | `presigned` | a store whose URLs others sign |
+// | `effects`, `perform` | the effects of machines |
+// | `fetcher` | one transfer: attempts, and waiting for them |
+// | `options`, `put` | settings, and the objects to store |
+// | `request` | other requests, and their responses |
+// | `storage` | the trait of object stores, and a performer that uses one |
+// | `presigned` | a store whose URLs the application signs |
 // | `names` | the names of objects in a bucket |
 // | `backoff` | how long to wait before another attempt |
-// | `error` | why a transfer failed, and whether another attempt may do better |
-// | `target` | a URL as it is requested |
+// | `error` | why a transfer failed, and whether another attempt may succeed |
+// | `target` | the host and the request target of a URL |
 // | `connect` | names, addresses, TCP, TLS |
-// | `pool` | connections that are used again |
+// | `pool` | reused connections |
 // | `exchange` | one request and the head of its response; redirects |
 // | `download` | an object, in order |
-// | `ranges` | the same, by several requests at a time |
-// | `arrivals` | what arrives of it |
+// | `ranges` | an object, by several requests at a time |
+// | `arrivals` | the received parts of an object |
 // | `gather` | the body of a `PUT` |
-// | `block` | waiting for a future on a thread |
+// | `block` | waits for a future on a thread |
 
 mod arrivals;
 mod backoff;

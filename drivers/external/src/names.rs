@@ -1,14 +1,14 @@
-//! The names of objects in a bucket: a prefix, and a random name or one that the content decides.
+//! The names of objects in a bucket: a prefix, and a random or content-derived name.
 
 use std::fmt::Write as _;
 use thiserror::Error;
 use vgi_rpc_protocol::external::Object;
 
-/// The prefix unless another one is set, as in the canonical implementation.
+/// The default prefix, as in the canonical implementation.
 pub const DEFAULT_PREFIX: &str = "vgi-rpc/";
-/// Most bytes of a prefix. Stores take names of 1024 bytes, of which a name made here has at most 100 after its prefix.
+/// The maximum length of a prefix. Stores accept names of 1024 bytes; after the prefix, a name has at most 100.
 const MAX_PREFIX_BYTES: usize = 900;
-/// Bytes of a random name. Nobody can guess it, and no two are the same.
+/// The number of bytes of a random name, so that it cannot be guessed and is unique.
 const RANDOM_BYTES: usize = 16;
 
 /// How objects are named. The default is a random name below [`DEFAULT_PREFIX`].
@@ -22,13 +22,13 @@ pub struct ObjectNames {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// The prefix cannot be part of a URL's path as it is, or is too long.
+    /// The prefix cannot be part of a URL's path unchanged, or is too long.
     #[error(
         "expected a prefix of at most {MAX_PREFIX_BYTES} bytes without control characters, backslashes, a slash at its start, \
          and empty segments or segments '.' and '..', got {0:?}"
     )]
     Prefix(String),
-    /// The system gives no random bytes.
+    /// The system returned no random bytes.
     #[error("the system returned no random bytes: {0}")]
     Random(String),
 }
@@ -41,21 +41,21 @@ impl Default for ObjectNames {
 
 impl ObjectNames {
     /// Each object has a random name of 32 hexadecimal digits after the prefix, and an extension: `.arrow`, `.arrow.zst` or
-    /// `.arrow.gz`. The prefix may be empty; one that is to be a folder ends with a slash.
+    /// `.arrow.gz`. The prefix may be empty; for a folder, it must end with a slash.
     ///
     /// # Errors
-    /// When the prefix is invalid.
+    /// If the prefix is invalid.
     pub fn random(prefix: impl Into<String>) -> Result<Self, NameError> {
         Self::new(prefix.into(), false)
     }
 
-    /// An object's name is made of its digest, length and coding, so that equal batches have the same name and are stored once.
+    /// An object's name consists of its digest, length and coding, so that equal batches have the same name and are stored once.
     ///
-    /// Whoever knows a batch can compute its name. That gives no access, but someone who may see names or ask whether an object
-    /// exists learns whether that batch was stored.
+    /// Anyone who knows a batch can compute its name. That grants no access, but a user who may list names, or test whether an
+    /// object exists, learns whether that batch was stored.
     ///
     /// # Errors
-    /// When the prefix is invalid.
+    /// If the prefix is invalid.
     pub fn by_content(prefix: impl Into<String>) -> Result<Self, NameError> {
         Self::new(prefix.into(), true)
     }
@@ -67,7 +67,7 @@ impl ObjectNames {
         if is_valid { Ok(Self { prefix, by_content }) } else { Err(NameError::Prefix(prefix)) }
     }
 
-    /// What all names begin with.
+    /// Returns the prefix of all names.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -77,10 +77,10 @@ impl ObjectNames {
         self.by_content
     }
 
-    /// The name of an object that is to be stored.
+    /// Returns the name of an object to store.
     ///
     /// # Errors
-    /// When the name is random and the system gives no random bytes.
+    /// If the name is random and the system returns no random bytes.
     pub fn of_object(&self, object: &Object) -> Result<String, NameError> {
         let extension = object.coding.map_or("", |coding| match coding.as_str() {
             "zstd" => ".zst",
@@ -94,10 +94,10 @@ impl ObjectNames {
         Ok(self.of_upload()? + extension)
     }
 
-    /// A random name, for an object that a client uploads: its content is not known yet.
+    /// Returns a random name, for an object that a client uploads: its content is not known yet.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
+    /// If the system returns no random bytes.
     pub fn of_upload(&self) -> Result<String, NameError> {
         let mut random = [0; RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(|error| NameError::Random(error.to_string()))?;
@@ -111,7 +111,7 @@ impl ObjectNames {
     }
 }
 
-/// Whether no segment of a path is empty, or one that a parser of URLs would change.
+/// Whether all segments of a path are valid: not empty, and not changed by a URL parser.
 fn are_segments(path: &str) -> bool {
     path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }

@@ -7,33 +7,34 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_tls::ClientTls;
 
-/// Resolves the name of a host to addresses. It may block, and is called on a thread that may.
+/// Resolves the name of a host to addresses. It may block; it is called on a thread for blocking work.
 pub type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// How objects are fetched and stored, whatever their URL. The limits of one object come with its effect.
+/// Settings for fetching and storing objects. The limits of a single object are in its effect.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct HttpOptions {
-    /// How long connecting may take: the look-up of the name, TCP to all of its addresses, and TLS. Default 10 s.
+    /// The time limit for connecting: the look-up of the name, TCP to all of its addresses, and TLS. Default 10 s.
     pub connect_timeout: Duration,
-    /// How long a server may send nothing, or take nothing, once it is connected. Default 30 s.
+    /// How long a connected server may neither send nor accept bytes. Default 30 s.
     pub read_timeout: Duration,
-    /// How often a transfer is tried again that may do better then. Default 2, as in the canonical implementation.
+    /// How often a failed transfer is retried, if that may help. Default 2, as in the canonical implementation.
     pub retries: u32,
-    /// How long to wait before that. Default 0.5 s, as in the canonical implementation.
+    /// How long to wait before a retry. Default 0.5 s, as in the canonical implementation.
     pub retry_delay: Duration,
-    /// Objects of at least so many bytes are read in several ranges at a time, if their server can do that. Default 64 MiB;
-    /// `None` never does.
+    /// Objects of at least this many bytes are read in several ranges at a time, if their server supports this. Default 64 MiB;
+    /// `None` disables ranges.
     pub ranges_from: Option<u64>,
-    /// Bytes of a range. Default 8 MiB.
+    /// The size of a range in bytes. Default 8 MiB.
     pub range_bytes: u64,
-    /// Most ranges that are requested at a time. Default 4. Each holds at most 2 MiB while it waits for its turn.
+    /// The maximum number of ranges that are requested at a time. Default 4. Each buffers at most 2 MiB while it waits for its
+    /// turn.
     pub parallel_ranges: usize,
-    /// Most connections that are kept without a request, for 30 s at most. Default 16.
+    /// The maximum number of idle connections. They are kept for at most 30 s. Default 16.
     pub idle_connections: usize,
-    /// Whom to trust. Default: the web's authorities.
+    /// The trusted certificates. Default: the authorities of the web.
     pub tls: Option<ClientTls>,
-    /// Resolves names. Default: as the system does.
+    /// Resolves names. Default: the system's resolver.
     pub lookup: Arc<Lookup>,
 }
 
@@ -59,7 +60,7 @@ fn system_lookup(host: &str) -> io::Result<Vec<IpAddr>> {
 }
 
 impl fmt::Debug for HttpOptions {
-    /// Leaves the look-up out.
+    /// Omits the look-up.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpOptions")
             .field("connect_timeout", &self.connect_timeout)

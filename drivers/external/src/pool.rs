@@ -1,5 +1,5 @@
-//! Connections that wait for another request. One is used again only for the same scheme, host and port, and only under a
-//! policy that allows the address that it goes to.
+//! A pool of idle connections. One is reused only for the same scheme, host and port, and only under a policy that allows its
+//! address.
 
 use crate::connect::Connection;
 use crate::target::Peer;
@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long a connection waits. Servers close them after a minute or so, and one that is closed while a request is on its way
+/// How long an idle connection is kept. Servers close them after about a minute, and a connection that is closed during a request
 /// costs an attempt.
 const IDLE_TIME: Duration = Duration::from_secs(30);
-/// How long a connection may take to be ready again, once its response was read.
+/// How long a connection may take to be ready again after its response was read.
 const READY_TIME: Duration = Duration::from_millis(100);
 
 /// The idle connections of a fetcher.
 pub(crate) struct Pool {
     max: usize,
-    /// The one that waits longest first.
+    /// The longest idle first.
     idle: Mutex<Vec<(Instant, Connection)>>,
 }
 
@@ -26,7 +26,7 @@ impl Pool {
         Arc::new(Self { max, idle: Mutex::default() })
     }
 
-    /// Takes a connection to this peer, whose address passes the check.
+    /// Takes a connection to this peer whose address passes the check.
     pub(crate) fn take(&self, peer: &Peer, check: impl Fn(IpAddr) -> bool) -> Option<Connection> {
         let expired: Vec<_>;
         let mut idle = self.lock();
@@ -39,7 +39,7 @@ impl Pool {
         taken
     }
 
-    /// Keeps a connection whose response was read to its end. One that its server closes is dropped.
+    /// Keeps a connection whose response was read to its end. Drops it if its server closes it.
     pub(crate) async fn keep(self: &Arc<Self>, mut connection: Connection) {
         let ready = tokio::time::timeout(READY_TIME, connection.sender.ready()).await;
         if self.max == 0 || !matches!(ready, Ok(Ok(()))) {

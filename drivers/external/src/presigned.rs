@@ -1,4 +1,4 @@
-//! A store at URLs that the application signs. It holds no credentials.
+//! A store with URLs that the application signs. It has no credentials.
 
 use crate::error::{TransferError, TransferErrorKind};
 use crate::fetcher::HttpFetcher;
@@ -17,44 +17,44 @@ use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, UploadUrl};
 use vgi_rpc_protocol::external::{Digest, Location, Object, Store, UrlPolicy};
 
-/// Most bytes that are read to check that an object can be fetched.
+/// The maximum number of bytes that are read to check that an object can be fetched.
 const CHECKED_BYTES: u64 = 64 << 10;
 
-/// What URLs are wanted for.
+/// The purpose of requested URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purpose {
-    /// An object of this process, which is sent with its length and, if it has a coding, with `Content-Encoding`.
+    /// An object of this process. It is sent with its length and, if it has a coding, with `Content-Encoding`.
     Object {
-        /// Bytes that are sent.
+        /// The number of bytes that are sent.
         len: u64,
-        /// The content coding that they are in.
+        /// Their content coding.
         coding: Option<Coding>,
-        /// SHA-256 before compression.
+        /// The SHA-256 before compression.
         sha256: Digest,
     },
-    /// A client's request, of which nothing is known. It is sent with the content type `application/vnd.apache.arrow.stream`: a
-    /// URL that is signed for another type does not take it.
+    /// A client's request, of which nothing is known. It is sent with the content type `application/vnd.apache.arrow.stream`: the
+    /// store refuses it at a URL that is signed for another type.
     Upload,
 }
 
 /// A pair of URLs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresignedUrls {
-    /// Takes the object with `PUT`.
+    /// The URL to store the object with `PUT`.
     pub put: Location,
-    /// Gives it back with `GET`.
+    /// The URL to fetch it with `GET`.
     pub get: Location,
-    /// Until when both may be used, since the Unix epoch.
+    /// When both expire, since the Unix epoch.
     pub expires_at: Duration,
 }
 
-/// What signs: it may block, and is called on any thread.
+/// Signs URLs. It may block, and is called on any thread.
 pub type Presign = dyn Fn(Purpose) -> Result<PresignedUrls, Box<dyn Error + Send + Sync>> + Send + Sync;
 
-/// Stores objects at URLs that a function of the application's signs.
+/// Stores objects at URLs that a function of the application signs.
 ///
-/// It suits any store that takes `PUT` and gives `GET`.
+/// It is suitable for any store with `PUT` and `GET`.
 #[derive(Clone)]
 pub struct PresignedStorage {
     presign: Arc<Presign>,
@@ -69,7 +69,7 @@ pub struct PresignedStorage {
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum PresignedError {
-    /// The function that signs failed. Its text should show no secret.
+    /// The signing function failed. Its text should not contain a secret.
     #[error("no URLs were signed: {0}")]
     Presign(String),
     /// The object cannot be stored.
@@ -91,7 +91,7 @@ impl From<PresignedError> for Failure {
 }
 
 impl PresignedStorage {
-    /// A store at the URLs that this function signs, whose requests this fetcher sends.
+    /// Creates a store with this signing function, which sends requests with this fetcher.
     pub fn new<E: Into<Box<dyn Error + Send + Sync>>>(
         fetcher: HttpFetcher,
         presign: impl Fn(Purpose) -> Result<PresignedUrls, E> + Send + Sync + 'static,
@@ -106,26 +106,26 @@ impl PresignedStorage {
         }
     }
 
-    /// Sets which URLs may be requested, by `PUT` as well. Default: public ones over HTTPS.
+    /// Sets which URLs may be requested, including by `PUT`. Default: public ones over HTTPS.
     pub fn policy(mut self, policy: UrlPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Sets how long it may take to store an object. Default 60 s.
+    /// Sets the time limit for storing an object. Default 60 s.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// Sets the content type that objects are sent with, for URLs that are signed for one. Default: none is sent.
+    /// Sets the content type of stored objects, for URLs that are signed for one. Default: no content type is sent.
     pub fn content_type(mut self, value: HeaderValue) -> Self {
         self.content_type = Some(value);
         self
     }
 
-    /// Sets whether the first byte of each object is fetched once it is stored, so that a URL that nobody can fetch fails here
-    /// and not at the client. Default: no. Costs a request.
+    /// Sets whether the first byte of each stored object is fetched, so that an unusable URL fails here and not at the client.
+    /// Default false. This costs a request.
     pub fn check_get(mut self, check: bool) -> Self {
         self.check_get = check;
         self
@@ -134,7 +134,7 @@ impl PresignedStorage {
     /// Stores an object. Returns the URL under which it can be fetched.
     ///
     /// # Errors
-    /// When no URLs are signed, the policy refuses one of them, or the store does not take the object.
+    /// If the signing function fails, the policy refuses a URL, or the store does not accept the object.
     pub fn put(&self, object: &Object) -> Result<Location, PresignedError> {
         let Object { len, coding, sha256, .. } = *object;
         let urls = self.sign(Purpose::Object { len, coding, sha256 })?;
@@ -143,7 +143,7 @@ impl PresignedStorage {
             location: location.to_string(),
             attempts: 1,
         };
-        // Before the object is stored where none can fetch it.
+        // This is checked first, so that no object is stored that cannot be fetched.
         self.policy.check(&urls.get).map_err(|error| PresignedError::Get(refused(&urls.get, error)))?;
         let put = Put { content_type: self.content_type.clone(), ..Put::from(object) };
         self.fetcher.put(&urls.put, &put, &self.policy, self.time_limit).map_err(PresignedError::Put)?;
@@ -167,7 +167,7 @@ impl PresignedStorage {
                 let kind = TransferErrorKind::Status(response.status.as_u16());
                 Err(TransferError { kind, location: url.to_string(), attempts: 1 })
             }
-            // A store that does not know ranges sends all of it. No error page is so long.
+            // A store without ranges sends the whole object. An error page would not be so long.
             Err(TransferError { kind: TransferErrorKind::LongResponse { .. }, .. }) => Ok(()),
             Err(error) => Err(error),
         }

@@ -1,4 +1,4 @@
-//! What a `PUT` stores.
+//! The object and headers of a `PUT`.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -6,26 +6,26 @@ use std::fmt;
 use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::external::Object;
 
-/// What is to be stored.
+/// An object to store.
 #[derive(Clone, Default)]
 pub struct Put {
-    /// The object as it is stored, as a gather list, which is sent without being copied.
+    /// The bytes to store, as a gather list, which is sent without copying.
     pub segments: Vec<Bytes>,
-    /// Its `Content-Type`. A URL that was signed for one takes no other.
+    /// Its `Content-Type`. A URL that was signed for one accepts no other.
     pub content_type: Option<HeaderValue>,
     /// Its `Content-Encoding`.
     pub coding: Option<Coding>,
 }
 
 impl From<&Object> for Put {
-    /// Without a content type.
+    /// Has no content type.
     fn from(object: &Object) -> Self {
         Self { segments: object.segments.clone(), content_type: None, coding: object.coding }
     }
 }
 
 impl fmt::Debug for Put {
-    /// Leaves the content out.
+    /// Omits the content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Put")
             .field("segments", &self.segments.len())

@@ -1,5 +1,5 @@
-//! A large object by several requests at a time. The first response is that of the plain `GET`, which gives the first range and
-//! stays open until the second one has proved that its server can do this: otherwise it gives the rest as well.
+//! Reads a large object by several requests at a time. The first response is that of the plain `GET`, which provides the first
+//! range. It stays open until the second response has shown that the server supports ranges; otherwise it also provides the rest.
 
 use crate::arrivals::{Arrival, coding, forward, headers};
 use crate::error::TransferErrorKind;
@@ -16,31 +16,31 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 
-/// Most bytes of a range that wait for its turn; its server waits with the rest.
+/// The maximum number of buffered bytes of a range that waits for its turn; the rest is not read yet.
 const WAITING_BYTES: usize = 2 << 20;
-/// Bytes of a piece that waits, or more.
+/// The minimum size of a buffered piece.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// An object that is read in ranges.
 #[derive(Clone)]
 pub(crate) struct Ranges {
-    /// Bytes of the object.
+    /// The size of the object.
     len: u64,
-    /// Bytes of a range.
+    /// The size of a range.
     step: u64,
-    /// Most requests at a time.
+    /// The maximum number of requests at a time.
     parallel: usize,
     /// The version of the object.
     etag: HeaderValue,
     coding: Option<String>,
 }
 
-/// What there is of a range: a piece, with the room that it takes.
+/// A received piece of a range, with its share of the buffer.
 type Piece = Result<(Bytes, OwnedSemaphorePermit), TransferErrorKind>;
 
 impl Ranges {
-    /// Whether the object of a response is read in ranges: if it is large, its server can do that, and names its version, so that
-    /// no two ranges can be of different ones.
+    /// Returns the ranges of a response's object, if it is large, its server supports ranges, and the response has its version,
+    /// so that all ranges are of the same version.
     pub(crate) fn plan(answer: &Answer, options: &HttpOptions) -> Option<Self> {
         let (len, step) = (answer.len()?, options.range_bytes.max(1));
         let is_large = len >= options.ranges_from? && len > step && options.parallel_ranges > 1;
@@ -57,7 +57,7 @@ impl Ranges {
         })
     }
 
-    /// The range that begins there, if the object has one.
+    /// Returns the range that begins at `start`, if it is within the object.
     fn at(&self, start: u64) -> Option<Range<u64>> {
         (start < self.len).then(|| start..self.len.min(start.saturating_add(self.step)))
     }
@@ -70,7 +70,7 @@ impl Ranges {
         Ok(headers)
     }
 
-    /// Whether a response gives this range of this version.
+    /// Checks that a response has this range of this version.
     fn check(&self, answer: &Answer, range: &Range<u64>) -> Result<(), TransferErrorKind> {
         match answer.status() {
             StatusCode::PARTIAL_CONTENT => {}
@@ -85,7 +85,7 @@ impl Ranges {
     }
 }
 
-/// Gives all of the object to the receiver, in order. `first` is the response of the plain `GET`.
+/// Forwards the whole object to the receiver, in order. `first` is the response of the plain `GET`.
 pub(crate) async fn forward_ranges(
     http: &Arc<Http>,
     mut first: Answer,
@@ -106,7 +106,7 @@ pub(crate) async fn forward_ranges(
     let Some(rest) = forward_start(&mut first, requests.ranges.step, arrivals).await? else { return Ok(()) };
     let Some(mut range) = requests.waiting.pop_front() else { return Ok(()) };
     let Some(Ok(piece)) = range.pieces.recv().await else {
-        // No ranges then: the plain response goes on.
+        // Ranges are not supported: continue with the plain response.
         drop(requests);
         if arrivals.send(Arrival::Piece(rest)).await.is_ok() && forward(&mut first, arrivals).await? {
             first.release(&http.pool).await;
@@ -136,7 +136,8 @@ pub(crate) async fn forward_ranges(
     }
 }
 
-/// Gives the first bytes of a body to the receiver, and returns what came with them of the rest. `None` if the receiver is gone.
+/// Forwards the first bytes of a body to the receiver, and returns the bytes of the rest that were received with them. Returns
+/// `None` if the receiver was dropped.
 async fn forward_start(
     answer: &mut Answer,
     mut count: u64,
@@ -160,35 +161,35 @@ struct Requests {
     location: Location,
     policy: UrlPolicy,
     ranges: Ranges,
-    /// Where the next one begins.
+    /// Where the next range begins.
     next: u64,
     running: JoinSet<()>,
-    /// What they give, in order.
+    /// Their ranges, in order.
     waiting: VecDeque<Requested>,
 }
 
 /// A range that was requested.
 struct Requested {
-    /// Bytes that were not forwarded yet.
+    /// How many bytes are not forwarded yet.
     left: u64,
     pieces: UnboundedReceiver<Piece>,
 }
 
 impl Requests {
-    /// Starts requests, as many as may be under way beside the one that is being forwarded.
+    /// Starts requests, up to the maximum in addition to the one that is being forwarded.
     fn fill(&mut self) {
         while self.waiting.len() + 1 < self.ranges.parallel
             && let Some(range) = self.ranges.at(self.next)
         {
             self.next = range.end;
-            // Bounded by its permits.
+            // The permits bound this channel.
             let (sender, pieces) = mpsc::unbounded_channel();
             self.waiting.push_back(Requested { left: range.end - range.start, pieces });
             let (http, location) = (self.http.clone(), self.location.clone());
             let (policy, ranges) = (self.policy.clone(), self.ranges.clone());
             self.running.spawn(async move {
                 if let Err(kind) = ranges.read(&http, &location, &policy, range, &sender).await {
-                    // Without a receiver there is no use for it.
+                    // If the receiver was dropped, the error is not needed.
                     let _ = sender.send(Err(kind));
                 }
             });
@@ -226,7 +227,7 @@ impl Ranges {
     }
 }
 
-/// What waits of a range. Small pieces are put together: each would keep the whole memory that it was read into.
+/// The buffered pieces of a range. Small pieces are merged, because each would keep its whole read buffer in memory.
 struct Queue<'a> {
     pieces: &'a UnboundedSender<Piece>,
     room: Arc<Semaphore>,
@@ -234,7 +235,7 @@ struct Queue<'a> {
 }
 
 impl Queue<'_> {
-    /// Adds a piece, once there is room for it. False if nothing receives it.
+    /// Adds a piece, once there is room for it. Returns false if the receiver was dropped.
     async fn push(&mut self, piece: Bytes) -> bool {
         if piece.len() >= PIECE_BYTES {
             return self.flush().await && self.send(piece).await;

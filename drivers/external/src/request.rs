@@ -1,4 +1,4 @@
-//! A request of an application's own and its whole response, for what stores and token services want beside objects.
+//! A request and its whole response, for requests to stores and token services other than transfers of objects.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -7,13 +7,13 @@ use std::fmt;
 /// A request, for [`HttpFetcher::exchange`](crate::HttpFetcher::exchange).
 #[derive(Clone, Default)]
 pub struct HttpRequest {
-    /// `GET` unless another one is set.
+    /// The method. Default `GET`.
     pub method: Method,
-    /// Headers, beside `Host`, `User-Agent` and the length of the body, which are added.
+    /// Headers, in addition to `Host`, `User-Agent` and the length of the body, which are set automatically.
     pub headers: HeaderMap,
-    /// The body, as a gather list, which is sent without being copied.
+    /// The body, as a gather list, which is sent without copying.
     pub body: Vec<Bytes>,
-    /// Most bytes of a response's body. One that is longer fails the exchange. 1 MiB unless another limit is set.
+    /// The maximum size of the response's body. If it is longer, the exchange fails. Default 1 MiB.
     pub max_response_bytes: Option<u64>,
 }
 
@@ -24,31 +24,31 @@ pub struct HttpResponse {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body. What has taken it from here has to wipe it, if it is a secret.
+    /// Its body. If it is a secret, the code that takes it must wipe it.
     pub body: Bytes,
 }
 
 impl HttpRequest {
-    /// A request without headers and without a body.
+    /// Creates a request without headers and body.
     pub fn new(method: Method) -> Self {
         Self { method, ..Self::default() }
     }
 
-    /// Most bytes of the response's body.
+    /// Returns the maximum size of the response's body.
     pub(crate) fn max_response_bytes(&self) -> u64 {
         self.max_response_bytes.unwrap_or(1 << 20)
     }
 }
 
 impl fmt::Debug for HttpRequest {
-    /// Leaves the values of headers and the body out: either may be a credential.
+    /// Omits the values of headers and the body, which may be credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRequest").field("method", &self.method).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for HttpResponse {
-    /// Leaves the values of headers and the body out: either may be a credential.
+    /// Omits the values of headers and the body, which may be credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpResponse").field("status", &self.status).finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! What object stores have in common, and how the effects of a server are performed with one of them.
+//! The trait of object stores, and a performer of a server's effects that uses one.
 
 use crate::fetcher::HttpFetcher;
 use bytes::Bytes;
@@ -8,18 +8,19 @@ use vgi_rpc_effects::Perform;
 use vgi_rpc_protocol::effect::{Completion, Failure, Request};
 use vgi_rpc_protocol::external::{Store, UrlPolicy};
 
-/// A store of objects: it stores a server's large outputs, and gives clients URLs to upload to.
+/// An object store: it stores a server's large outputs, and provides upload URLs for clients.
 ///
-/// Its methods block, and may be called on any number of threads at a time.
+/// Its methods block, and may be called on any number of threads concurrently.
 pub trait ObjectStorage: Debug + Send + Sync + 'static {
-    /// Performs [`Request::Store`](vgi_rpc_protocol::effect::Request::Store): completes it with the URL under which the object can
-    /// be fetched, or with the failure.
+    /// Performs [`Request::Store`](vgi_rpc_protocol::effect::Request::Store): completes it with the URL under which the object
+    /// can be fetched, or with a failure.
     fn store(&self, store: &Store) -> Completion;
 
-    /// Performs [`Request::UploadUrls`](vgi_rpc_protocol::effect::Request::UploadUrls): as many pairs of URLs as `count` says.
+    /// Performs [`Request::UploadUrls`](vgi_rpc_protocol::effect::Request::UploadUrls): completes it with `count` pairs of URLs,
+    /// or with a failure.
     fn upload_urls(&self, count: usize) -> Completion;
 
-    /// Which URLs a server that uses this store fetches: those of the store, and perhaps others.
+    /// Returns which URLs a server that uses this store may fetch: those of the store, and possibly others.
     fn fetch_policy(&self) -> UrlPolicy;
 }
 
@@ -37,13 +38,13 @@ impl<S: ObjectStorage + ?Sized> ObjectStorage for Arc<S> {
     }
 }
 
-/// Performs a server's effects that concern external objects: stores and upload URLs by a store, fetches by a fetcher. Other
-/// effects fail, such as the application's own questions: a closure performs those, and leaves the rest to this.
+/// Performs a server's effects for external objects: stores and upload URLs with an object store, fetches with a fetcher. Other
+/// effects fail, such as the application's own questions: to perform those too, use a closure that delegates the rest to this.
 #[derive(Clone, Debug)]
 pub struct StorageEffects<S> {
     /// Stores objects.
     pub storage: S,
-    /// Fetches what clients have stored.
+    /// Fetches objects that clients have stored.
     pub fetcher: HttpFetcher,
 }
 

@@ -1,5 +1,5 @@
-//! A URL as it is requested: whom to connect to, and what to ask for. What was checked is what is requested, since both come
-//! from one parser.
+//! The host and the request target of a URL. The checked URL and the requested one are the same, because both come from the same
+//! parser.
 
 use crate::error::TransferErrorKind;
 use base64::Engine;
@@ -8,19 +8,19 @@ use http::{HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use vgi_rpc_protocol::external::Location;
 
-/// Whom to connect to.
+/// The host to connect to.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) is_https: bool,
-    /// A name or an address, the latter without brackets.
+    /// A name or an address. An address has no brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
 }
 
-/// What a URL asks for. It holds the secrets of the URL, and so has no `Debug`.
+/// The request target of a URL. It contains the secrets of the URL, and therefore has no `Debug`.
 pub(crate) struct Target {
     pub(crate) peer: Peer,
-    /// Path and query.
+    /// The path and query.
     pub(crate) uri: Uri,
     pub(crate) host: HeaderValue,
     /// The user and the password of the URL.

@@ -1,7 +1,7 @@
 //! Tries a bucket with the credentials of the environment: stores an object, fetches it, and uploads another one to a pair of
 //! signed URLs, as a worker and its clients would: `cargo run -p vgi-rpc-gcs --example try_bucket -- gs://BUCKET/PREFIX`.
 //!
-//! The objects stay: a lifecycle rule of the bucket removes them.
+//! The objects are not deleted: a lifecycle rule of the bucket removes them.
 
 use arrow_array::{Int64Array, RecordBatch};
 use std::error::Error;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tries the bucket. Returns what was done.
+/// Tries the bucket. Returns a line for each step.
 pub fn run(builder: GcsBuilder) -> Result<Vec<String>, Box<dyn Error>> {
     let storage = builder.build()?;
     let batch = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from_iter_values(0..100_000)) as _)])?;
@@ -61,7 +61,7 @@ pub fn run(builder: GcsBuilder) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(lines)
 }
 
-/// The effect that stores a batch.
+/// Creates the effect that stores a batch.
 fn store(batch: &RecordBatch) -> Result<Store, Box<dyn Error>> {
     let (metadata, account) = (Metadata::new(), Budget::new(64 << 20).account());
     let cycle = Cycle { logs_before: &[], batch, metadata: &metadata, logs_after: &[] };
@@ -69,7 +69,7 @@ fn store(batch: &RecordBatch) -> Result<Store, Box<dyn Error>> {
     Ok(Externalisation::default().externalise(cycle, &schema, 0, &Arc::default(), &account)?)
 }
 
-/// Fetches an object, which has to hold this batch.
+/// Fetches an object, which must contain this batch.
 fn fetch(storage: &GcsStorage, pointer: Pointer, batch: &RecordBatch) -> Result<String, Box<dyn Error>> {
     let account = Budget::new(64 << 20).account();
     let fetch = Fetch::new(pointer, batch.schema(), &Limits::default(), &account, &options(storage))?;
@@ -77,7 +77,7 @@ fn fetch(storage: &GcsStorage, pointer: Pointer, batch: &RecordBatch) -> Result<
         Completion::Resolved(Ok(resolved)) if resolved.batch == *batch => {
             Ok(format!("fetched {} rows, which are the same", batch.num_rows()))
         }
-        Completion::Resolved(Ok(_)) => Err("the object that was fetched is another one".into()),
+        Completion::Resolved(Ok(_)) => Err("the fetched object differs from the stored one".into()),
         Completion::Resolved(Err(error)) => Err(error.into()),
         other => Err(unexpected(other)),
     }

@@ -1,4 +1,4 @@
-//! Why an object could not be stored, and settings that are invalid. No text and no `Debug` shows what is secret.
+//! Why an object could not be stored, and invalid settings. No text and no `Debug` contains a secret.
 
 use crate::credentials::CredentialsError;
 use crate::v4::{EndpointError, MAX_LIFETIME, SignError};
@@ -8,21 +8,21 @@ use thiserror::Error;
 use vgi_rpc_external::{NameError, TlsConfigError, TransferErrorKind};
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
 
-/// Why Cloud Storage did not do what it was asked.
+/// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error("{operation} failed{}: {kind} (bucket {bucket})", After(*.attempts))]
 pub struct GcsError {
-    /// What was asked, such as `PUT object`.
+    /// The operation, such as `PUT object`.
     pub operation: &'static str,
     /// The bucket.
     pub bucket: String,
-    /// What was wrong with the last attempt.
+    /// Why the last attempt failed.
     pub kind: GcsErrorKind,
-    /// Attempts that were made. 0 if no request was sent.
+    /// The number of attempts. 0 if no request was sent.
     pub attempts: u32,
 }
 
-/// What was wrong with an attempt.
+/// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum GcsErrorKind {
@@ -32,29 +32,29 @@ pub enum GcsErrorKind {
     /// A URL cannot be signed.
     #[error("{0}")]
     Sign(SignError),
-    /// The key is not accepted, or what it stands for may not do that.
+    /// The key is not accepted, or its account is not allowed to do this.
     #[error("not allowed ({code}){}", Skewed(*.skew))]
     Denied {
-        /// The code of the error, such as `AccessDenied` or `SignatureDoesNotMatch`; `none` if the answer has none.
+        /// The code of the error, such as `AccessDenied` or `SignatureDoesNotMatch`; `none` if the response has none.
         code: String,
-        /// Seconds by which the server's clock is ahead of this machine's, if they are more than a minute. URLs that are signed by
-        /// a wrong clock are refused.
+        /// The seconds by which the server's clock is ahead of this machine's, if more than a minute. URLs that are signed with a
+        /// wrong time are refused.
         skew: Option<i64>,
     },
-    /// The server asks for fewer requests, and still did after the last attempt.
-    #[error("Cloud Storage asks for fewer requests ({status}, {code})")]
+    /// The server throttles requests, and still did at the last attempt.
+    #[error("Cloud Storage throttles requests ({status}, {code})")]
     Throttled {
         /// The status of the response.
         status: u16,
-        /// The code of the error; `none` if the answer has none.
+        /// The code of the error; `none` if the response has none.
         code: String,
     },
-    /// Another error of the server's.
+    /// Another error of the server.
     #[error("Cloud Storage answered with status {status} ({code})")]
     Service {
         /// The status of the response.
         status: u16,
-        /// The code of the error, such as `NoSuchBucket`; `none` if the answer has none.
+        /// The code of the error, such as `NoSuchBucket`; `none` if the response has none.
         code: String,
     },
     /// There is no response.
@@ -63,7 +63,7 @@ pub enum GcsErrorKind {
 }
 
 impl GcsErrorKind {
-    /// Which class of failures an effect that ends with this belongs to.
+    /// Returns the reason of the failed effect.
     pub const fn reason(&self) -> FailureReason {
         match self {
             Self::Transfer(kind) => kind.reason(),
@@ -110,11 +110,11 @@ impl fmt::Display for Skewed {
     }
 }
 
-/// Settings that are invalid, or lack something.
+/// Why settings are invalid or incomplete.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum GcsSettingsError {
-    /// The text is not the URL of a bucket. It is not repeated, because it may have a password.
+    /// The text is not the URL of a bucket. It is not repeated, because it may contain a password.
     #[error("expected gs://BUCKET or gs://BUCKET/PREFIX, without user, port, query and percent signs")]
     Url,
     /// The name of the bucket is invalid.
@@ -129,7 +129,7 @@ pub enum GcsSettingsError {
     /// The endpoint is invalid.
     #[error("{0}")]
     Endpoint(EndpointError),
-    /// A URL may be used for 1 second to 7 days.
+    /// The expiry is not within 1 second to 7 days.
     #[error("expected an expiry of 1 s to {max} s, got {0:?}", max = MAX_LIFETIME.as_secs())]
     Expiry(Duration),
     /// There are no credentials, or they are invalid.

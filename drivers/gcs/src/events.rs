@@ -1,23 +1,22 @@
-//! Events for operators, which a subscriber of `tracing` receives: target `vgi_rpc_gcs`. They contain no key and nothing that
-//! was signed.
+//! `tracing` events for operators, with the target `vgi_rpc_gcs`. They contain neither keys nor signed texts.
 
 use crate::error::GcsErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::{Level, enabled, info, warn};
 use vgi_rpc_transfer::Throttle;
 
-/// The target of all of them.
+/// The target of all events.
 const TARGET: &str = "vgi_rpc_gcs";
 
-/// What was last reported of the credentials. Callers decide how often objects are stored.
+/// The last reported state of the credentials, and a limit of the events, because callers can cause them.
 #[derive(Debug, Default)]
 pub(crate) struct Reported {
     throttle: Throttle,
-    /// They were reported as refused, and not yet as accepted again.
+    /// Whether they were reported as refused, and not yet as accepted again.
     refused: AtomicBool,
 }
 
-/// Cloud Storage has refused a request that was signed with the credentials.
+/// Reports that Cloud Storage has refused a request that was signed with the credentials.
 pub(crate) fn refused(reported: &Reported, bucket: &str, operation: &str, kind: &GcsErrorKind) {
     if enabled!(target: TARGET, Level::WARN)
         && let Some(left_out) = reported.throttle.admit()
@@ -27,14 +26,14 @@ pub(crate) fn refused(reported: &Reported, bucket: &str, operation: &str, kind: 
     }
 }
 
-/// A request that was signed with the credentials has succeeded.
+/// Reports, after a refusal, that a request that was signed with the credentials has succeeded.
 pub(crate) fn accepted(reported: &Reported, bucket: &str) {
     if reported.refused.load(Ordering::Relaxed) && reported.refused.swap(false, Ordering::Relaxed) {
         info!(target: TARGET, bucket, "Cloud Storage accepts the credentials again");
     }
 }
 
-/// The application has replaced the credentials.
+/// Reports that the application has replaced the credentials.
 pub(crate) fn replaced(bucket: &str) {
     info!(target: TARGET, bucket, "the credentials were replaced");
 }

@@ -1,48 +1,48 @@
-//! What Cloud Storage says when it does not do what it was asked.
+//! Parses Cloud Storage's error responses.
 
 use crate::error::GcsErrorKind;
 use http::header::DATE;
 use std::time::Duration;
 use vgi_rpc_external::{HttpResponse, date, retry_after};
 
-/// A longer text is not a code.
+/// The maximum length of an error code.
 const MAX_CODE_BYTES: usize = 64;
-/// Bytes of an error in which its code is looked for.
+/// The number of bytes of an error that are searched for its code.
 const MAX_SEARCHED_BYTES: usize = 4 << 10;
-/// Clocks that are nearer than this are not worth mentioning.
+/// Smaller differences of clocks are not reported.
 const MAX_SKEW_SECONDS: u64 = 60;
 
-/// An error of the server's.
+/// An error of the server.
 pub(crate) struct Fault {
     pub(crate) kind: GcsErrorKind,
-    /// Whether another attempt may do better.
+    /// Whether another attempt may succeed.
     pub(crate) is_temporary: bool,
-    /// How long the server asks to wait before it.
+    /// The wait before the next attempt that the server asks for.
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl Fault {
-    /// Reads a response that came at a time since the Unix epoch by this machine's clock.
+    /// Parses a response that was received at this time since the Unix epoch, by this machine's clock.
     pub(crate) fn read(response: &HttpResponse, now: Duration) -> Self {
         let status = response.status.as_u16();
         let code = code(&response.body).unwrap_or("none").to_owned();
         let kind = match status {
-            // Times that are out of range are a 400.
+            // Times that are out of range result in a 400.
             401 | 403 => GcsErrorKind::Denied { code, skew: skew(response, now) },
             400 if skew(response, now).is_some() => GcsErrorKind::Denied { code, skew: skew(response, now) },
             429 | 503 => GcsErrorKind::Throttled { status, code },
             _ => GcsErrorKind::Service { status, code },
         };
-        // As Google's own clients judge them.
+        // These are the same as in Google's own clients.
         let is_temporary = matches!(status, 408 | 429 | 500 | 502 | 503 | 504);
         Self { kind, is_temporary, retry_after: retry_after(&response.headers) }
     }
 }
 
-/// The code in an error. The rest of it may repeat what was signed.
+/// Returns the code of an error. The rest of the error may repeat signed text.
 fn code(body: &[u8]) -> Option<&str> {
     let body = body.get(..MAX_SEARCHED_BYTES.min(body.len()))?;
-    // What follows the code may be cut in the middle of a letter.
+    // The text after the code may be cut in the middle of a character.
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
         Err(error) => std::str::from_utf8(body.get(..error.valid_up_to())?).ok()?,
@@ -54,7 +54,7 @@ fn code(body: &[u8]) -> Option<&str> {
     is_code.then_some(code)
 }
 
-/// Seconds by which the server's clock is ahead, if they are many.
+/// Returns the seconds by which the server's clock is ahead, if the difference is large.
 fn skew(response: &HttpResponse, now: Duration) -> Option<i64> {
     let (server, now) =
         (i64::try_from(date(&response.headers, DATE)?.as_secs()).ok()?, i64::try_from(now.as_secs()).ok()?);

@@ -1,4 +1,4 @@
-//! The settings of a bucket, and what makes them invalid.
+//! The settings of a bucket, with their validation.
 
 use crate::credentials::Credentials;
 use crate::error::GcsSettingsError;
@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 use vgi_rpc_external::{Backoff, HttpFetcher, HttpOptions, ObjectNames, unix_time};
 
-/// Where an emulator is, as Google's own clients read it: a URL, or a host and a port that speak HTTP.
+/// The address of an emulator, as in Google's own clients: a URL, or the host and port of an HTTP server.
 const EMULATOR: &str = "STORAGE_EMULATOR_HOST";
 
 /// The settings of a [`GcsStorage`]. Made by [`GcsStorage::builder`].
@@ -27,24 +27,24 @@ pub struct GcsBuilder {
 }
 
 impl GcsStorage {
-    /// A bucket whose credentials are those of the environment.
+    /// Creates a storage whose credentials come from the environment.
     ///
     /// # Errors
-    /// When the name is invalid, or there are no credentials.
+    /// If the name is invalid, or there are no credentials.
     pub fn new(bucket: impl Into<String>) -> Result<Self, GcsSettingsError> {
         Self::builder(bucket).build()
     }
 
-    /// The settings of a bucket, of which each has a default.
+    /// Returns the settings of a bucket, with defaults.
     pub fn builder(bucket: impl Into<String>) -> GcsBuilder {
         GcsBuilder::new(bucket.into())
     }
 
-    /// The settings of a bucket and a prefix, `gs://BUCKET/PREFIX`. The prefix is a folder, also without a slash at its end;
-    /// without one it is `vgi-rpc/`.
+    /// Returns the settings of a bucket and a prefix, `gs://BUCKET/PREFIX`. The prefix is a folder, even without a slash at its
+    /// end. Default `vgi-rpc/`.
     ///
     /// # Errors
-    /// When it is no such URL.
+    /// If this is not such a URL.
     pub fn from_url(url: &str) -> Result<GcsBuilder, GcsSettingsError> {
         GcsBuilder::from_url(url)
     }
@@ -80,55 +80,54 @@ impl GcsBuilder {
         Ok(builder.names(ObjectNames::random(format!("{prefix}/")).map_err(GcsSettingsError::Prefix)?))
     }
 
-    /// Sets how objects are named. Default: at random, below `vgi-rpc/`.
+    /// Sets how objects are named. Default: random names below `vgi-rpc/`.
     pub fn names(mut self, names: ObjectNames) -> Self {
         self.names = names;
         self
     }
 
-    /// The prefix of names, as it is set now.
+    /// Returns the current prefix of names.
     pub fn prefix(&self) -> &str {
         self.names.prefix()
     }
 
-    /// Sets where Cloud Storage is, such as `http://127.0.0.1:9023`: an `https` URL, or an `http` URL inside a trusted network.
-    /// Default: the emulator that the environment names in `STORAGE_EMULATOR_HOST`, or else that of the credentials' universe,
-    /// which is `https://storage.googleapis.com` for most.
+    /// Sets the endpoint, such as `http://127.0.0.1:9023`: an `https` URL, or an `http` URL in a trusted network. Default: the
+    /// emulator in the variable `STORAGE_EMULATOR_HOST`, or the endpoint of the credentials' universe, which is usually
+    /// `https://storage.googleapis.com`.
     ///
-    /// Whoever fetches objects must be able to reach it, and to allow it:
+    /// Clients that fetch objects must be able to reach it, and must allow it:
     /// [`fetch_policy`](vgi_rpc_external::ObjectStorage::fetch_policy) does.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(url.into());
         self
     }
 
-    /// Sets the key that signs. Default: [`Credentials::from_env`].
+    /// Sets the signing key. Default: [`Credentials::from_env`].
     pub fn credentials(mut self, credentials: impl Into<Credentials>) -> Self {
         self.credentials = Some(credentials.into());
         self
     }
 
-    /// Sets how long the URLs for others may be used, 1 s to 7 days. Default one hour. Fractions of a second are dropped.
+    /// Sets how long the URLs for clients are valid, 1 s to 7 days. Default one hour. Fractions of a second are dropped.
     pub fn expiry(mut self, expiry: Duration) -> Self {
         self.expiry = expiry;
         self
     }
 
-    /// Sets how long it may take to store an object, with all attempts. Default 60 s, as for the effect itself.
+    /// Sets the time limit for storing an object, with all attempts. Default 60 s, like that of the effect.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// Sets from what age on an object is stored again, although one of its name is there. Default 12 hours. It has meaning for
-    /// names [by content](ObjectNames::by_content) alone: storing an object again begins the time after which a rule of the
-    /// bucket removes it.
+    /// Sets the age at which an existing object is stored again. Default 12 hours. Storing an object again restarts the time
+    /// after which a lifecycle rule of the bucket removes it. This matters only for names [by content](ObjectNames::by_content).
     pub fn store_again_after(mut self, age: Duration) -> Self {
         self.store_again_after = age;
         self
     }
 
-    /// Sets how requests are tried again that the server is too busy for, or that did not reach it.
+    /// Sets how requests are retried when the server is too busy or cannot be reached.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
@@ -140,16 +139,16 @@ impl GcsBuilder {
         self
     }
 
-    /// Sets what sends requests, to share its connections or its trust. Default: one of its own.
+    /// Sets the fetcher that sends requests, to share its connections or its trusted certificates. Default: a new one.
     pub fn fetcher(mut self, fetcher: HttpFetcher) -> Self {
         self.fetcher = Some(fetcher);
         self
     }
 
-    /// Makes the storage. No request is sent; a key file is read unless credentials are set.
+    /// Creates the storage. Sends no request; reads a key file unless credentials are set.
     ///
     /// # Errors
-    /// When a setting is invalid, or there are no credentials.
+    /// If a setting is invalid, or there are no credentials.
     pub fn build(self) -> Result<GcsStorage, GcsSettingsError> {
         let emulator = env::var(EMULATOR).ok().filter(|value| !value.is_empty()).map(emulator);
         self.build_with(emulator)
@@ -176,7 +175,7 @@ impl GcsBuilder {
             bucket: self.bucket,
             names: self.names,
             endpoint: endpoint.unwrap_or_else(|| credentials.endpoint()),
-            // Servers count whole seconds.
+            // Servers use whole seconds.
             expiry: Duration::from_secs(self.expiry.as_secs()),
             time_limit: self.time_limit,
             store_again_after: self.store_again_after,
@@ -192,7 +191,7 @@ fn emulator(value: String) -> String {
     if value.contains("://") { value } else { format!("http://{value}") }
 }
 
-/// Whether a text can be a bucket's name. The server knows further rules.
+/// Whether a text can be a bucket's name. The server has further rules.
 fn is_bucket(name: &str) -> bool {
     let is_end =
         |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());

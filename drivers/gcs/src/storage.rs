@@ -1,4 +1,4 @@
-//! A bucket as a store of objects.
+//! A bucket as an object store.
 
 use crate::credentials::Credentials;
 use crate::error::{GcsError, GcsErrorKind};
@@ -18,16 +18,16 @@ use vgi_rpc_external::{
 use vgi_rpc_protocol::effect::{Completion, UploadUrl};
 use vgi_rpc_protocol::external::{Location, Object, Store, UrlPolicy};
 
-/// How long the URL of a request of this process may be used.
+/// The validity of the URLs of this process's own requests.
 const EXPIRY: Duration = Duration::from_secs(15 * 60);
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
-/// Bytes of an object as it is stored, where `Content-Length` is that of an object whose coding the server undoes.
+/// The header with the stored size of an object. `Content-Length` is the decoded size if the server decodes the object.
 const STORED_LENGTH: &str = "x-goog-stored-content-length";
 
 /// Stores objects in a bucket, and signs the URLs under which they are fetched and uploaded. Clones share connections and
 /// credentials.
 ///
-/// Its methods block, and may be called on any number of threads at a time.
+/// Its methods block, and may be called on any number of threads concurrently.
 #[derive(Clone)]
 pub struct GcsStorage(Arc<Inner>);
 
@@ -37,10 +37,10 @@ struct Inner {
     reported: Reported,
 }
 
-/// The time since the Unix epoch.
+/// Returns the time since the Unix epoch.
 pub(crate) type Now = dyn Fn() -> Duration + Send + Sync;
 
-/// How objects are stored.
+/// The settings of a storage.
 pub(crate) struct Settings {
     pub(crate) bucket: String,
     pub(crate) names: ObjectNames,
@@ -53,7 +53,7 @@ pub(crate) struct Settings {
     pub(crate) fetcher: HttpFetcher,
 }
 
-/// What an attempt sends.
+/// The request of an attempt.
 struct Attempt {
     name: String,
     request: HttpRequest,
@@ -68,13 +68,13 @@ impl GcsStorage {
         }))
     }
 
-    /// Where Cloud Storage is.
+    /// Returns the endpoint of Cloud Storage.
     pub fn endpoint(&self) -> &Endpoint {
         &self.0.settings.endpoint
     }
 
-    /// Has this storage and its clones sign with another key from now on. URLs that the former key has signed stay valid until they
-    /// expire or that key is deleted.
+    /// Replaces the key of this storage and its clones. URLs that the previous key has signed stay valid until they expire or
+    /// that key is deleted.
     pub fn replace_credentials(&self, credentials: impl Into<Credentials>) {
         *self.0.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials.into();
         events::replaced(&self.0.settings.bucket);
@@ -82,10 +82,11 @@ impl GcsStorage {
 
     /// Stores an object. Returns the URL under which it can be fetched.
     ///
-    /// The object is sent in one request. One that breaks off is sent again from its start: the time limit must suffice for it.
+    /// The object is sent in one request. An interrupted request is sent again from the beginning: the time limit must allow for
+    /// this.
     ///
     /// # Errors
-    /// When Cloud Storage does not take it within the time limit.
+    /// If Cloud Storage does not store it within the time limit.
     pub fn put(&self, object: &Object) -> Result<Location, GcsError> {
         let settings = &self.0.settings;
         let deadline = deadline(settings.time_limit);
@@ -99,8 +100,8 @@ impl GcsStorage {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, OCTETS)]);
         let coding = object.coding.map(|coding| HeaderValue::from_static(coding.as_str()));
         headers.extend(coding.map(|coding| (CONTENT_ENCODING, coding)));
-        // Each attempt has a new random name. If the answer to an attempt was lost, its object may be there, and replacing it would
-        // take the permission to delete.
+        // Each attempt has a new random name. If the response to an attempt was lost, its object may exist, and replacing it
+        // would require the permission to delete.
         let attempt = || {
             let mut request = HttpRequest::new(Method::PUT);
             (request.headers, request.body) = (headers.clone(), object.segments.clone());
@@ -110,10 +111,10 @@ impl GcsStorage {
         self.download_url(&name)
     }
 
-    /// A pair of URLs for an object that a client is to upload: one for `PUT`, with any content type, and one for `GET`.
+    /// Returns a pair of URLs for an object that a client will upload: one for `PUT`, with any content type, and one for `GET`.
     ///
     /// # Errors
-    /// When the URLs cannot be signed, or there is no name.
+    /// If the URLs cannot be signed, or the object cannot be named.
     pub fn upload_url(&self) -> Result<UploadUrl, GcsError> {
         let settings = &self.0.settings;
         let name = settings.names.of_upload();
@@ -123,7 +124,7 @@ impl GcsStorage {
         let put = put.map_err(|kind| self.error("sign URL", kind, 0))?;
         let get = self.sign(&Method::GET, &name, now, settings.expiry);
         let get = get.map_err(|kind| self.error("sign URL", kind, 0))?;
-        // The fraction of a second of the time is not signed.
+        // The signature has the time in whole seconds.
         let expires_at = Duration::from_secs(now.as_secs()) + settings.expiry;
         Ok(UploadUrl {
             upload_url: put.as_str().to_owned(),
@@ -138,11 +139,11 @@ impl GcsStorage {
         url.map_err(|kind| self.error("sign URL", kind, 0))
     }
 
-    /// Whether an object of this name and length is there, and will be for a while.
+    /// Whether an object of this name and length exists and is not too old.
     fn is_stored(&self, name: &str, len: u64, deadline: Instant) -> Result<bool, GcsError> {
         let attempt = || {
             let mut request = HttpRequest::new(Method::HEAD);
-            // Otherwise the server may undo gzip, and tell another length.
+            // Otherwise the server may decode gzip, and report the decoded length.
             request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
             Ok(Attempt { name: name.to_owned(), request })
         };
@@ -155,13 +156,13 @@ impl GcsStorage {
                 Ok(is_young && stored_length(&response.headers) == Some(len))
             }
             Err(GcsError { kind: GcsErrorKind::Service { status: 404, .. }, .. }) => Ok(false),
-            // Whoever may not read may store all the same.
+            // An account that may not read may still be allowed to store.
             Err(GcsError { kind: GcsErrorKind::Denied { .. }, .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes attempts, each signed anew, until one succeeds, none would do better, or there is no time for another one.
+    /// Makes attempts, each signed anew, until one succeeds, another would not help, or there is no time for another.
     fn run(
         &self,
         operation: &'static str,
@@ -183,7 +184,7 @@ impl GcsStorage {
                 }
                 Err(fault) => fault,
             };
-            // Whoever may not read may store all the same.
+            // An account that may not read may still be allowed to store.
             if matches!(fault.kind, GcsErrorKind::Denied { .. }) && request.method != Method::HEAD {
                 events::refused(&self.0.reported, &self.0.settings.bucket, operation, &fault.kind);
             }
@@ -205,7 +206,7 @@ impl GcsStorage {
             return Err(failed(TransferErrorKind::TimedOut(Waiting::Overall)));
         }
         let settings = &self.0.settings;
-        // The operator has chosen the server. Redirects are not followed.
+        // The operator has chosen the server, and redirects are not followed, so any URL is allowed.
         let response = settings.fetcher.exchange(url, request, &UrlPolicy::unrestricted(), left);
         let response = response.map_err(|error| failed(error.kind))?;
         if response.status.is_success() {
@@ -235,7 +236,7 @@ impl GcsStorage {
     }
 }
 
-/// Bytes of an object as it is stored.
+/// Returns the stored size of an object.
 fn stored_length(headers: &HeaderMap) -> Option<u64> {
     let number = |value: &HeaderValue| value.to_str().ok()?.parse().ok();
     headers.get(STORED_LENGTH).or_else(|| headers.get(CONTENT_LENGTH)).and_then(number)
@@ -250,7 +251,8 @@ impl ObjectStorage for GcsStorage {
         (0..count).map(|_| self.upload_url()).collect::<Result<Vec<_>, _>>().into()
     }
 
-    /// Any public server over HTTPS; where the endpoint is another one than Google's own, the bucket at that server alone, wherever it is.
+    /// Allows any public server over HTTPS. If the endpoint is not Google's own, allows only the bucket at that server, at any
+    /// address.
     fn fetch_policy(&self) -> UrlPolicy {
         let endpoint = self.endpoint();
         if *endpoint == Endpoint::default() {
@@ -285,7 +287,7 @@ impl fmt::Debug for GcsStorage {
 }
 
 impl fmt::Display for GcsStorage {
-    /// The URL of bucket and prefix.
+    /// Formats the URL of the bucket and prefix.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "gs://{}/{}", self.0.settings.bucket, self.0.settings.names.prefix())
     }

@@ -1,4 +1,4 @@
-//! Counting calls.
+//! Counts calls.
 
 use crate::snapshot::{BOUNDS, Durations, MethodCalls};
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use vgi_rpc_protocol::wire::code::Code;
 #[derive(Clone, Debug)]
 pub struct CallCounter(pub(crate) Arc<Calls>);
 
-/// All methods that were called, by protocol and name. Both are names that the service has.
+/// All called methods of the service, by protocol and name.
 #[derive(Debug, Default)]
 pub(crate) struct Calls(RwLock<HashMap<String, HashMap<String, Arc<Counts>>>>);
 
@@ -23,14 +23,14 @@ struct Counts {
     ok: AtomicU64,
     /// In the order of [`Code::ALL`].
     failed: [AtomicU64; Code::ALL.len()],
-    /// Calls that took no longer than each bound and longer than the one before; the last has the rest.
+    /// The number of calls in each bucket: at most its bound and more than the previous one; the last bucket has the rest.
     durations: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
 
 impl Calls {
     fn of(&self, protocol: &str, method: &str) -> Arc<Counts> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         let methods = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counts) = methods.get(protocol).and_then(|methods| methods.get(method)) {
             return counts.clone();
@@ -40,7 +40,7 @@ impl Calls {
         methods.entry(protocol.to_owned()).or_default().entry(method.to_owned()).or_default().clone()
     }
 
-    /// The numbers of all methods, by their names.
+    /// Returns the numbers of all methods, sorted by name.
     pub(crate) fn snapshot(&self) -> Vec<MethodCalls> {
         let protocols = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = protocols
@@ -99,7 +99,7 @@ impl CallHook for CallCounter {
     }
 }
 
-/// A call that has not ended.
+/// Counts a call as in flight until it is dropped.
 struct InFlight(Arc<Counts>);
 
 impl CallScope for InFlight {

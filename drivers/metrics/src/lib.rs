@@ -1,5 +1,5 @@
-//! Counts what a server does: calls by method and outcome, connections, memory, queues, the access log and sticky sessions. A program
-//! reads the numbers as a [`Snapshot`], and Prometheus as a [page](Snapshot::prometheus).
+//! Metrics of a server: calls by method and result, connections, memory, queues, the access log and sticky sessions. A program
+//! reads the numbers as a [`Snapshot`], Prometheus as a [page](Snapshot::prometheus).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -20,22 +20,22 @@
 //! # Ok::<(), vgi_rpc_protocol::service::ServiceError>(())
 //! ```
 //!
-//! Counting a call takes a look at a table of methods and a few atomic operations. Labels are names that the server has: of protocols
-//! and methods that it hosts, of [codes](vgi_rpc_protocol::wire::code::Code), and those that the program gives. A request that names
-//! no method of the server's is not counted as a call, so strangers cannot make the page longer.
+//! Counting a call costs a look-up in a table of methods and a few atomic operations. Labels are the protocols and methods that
+//! the server hosts, [codes](vgi_rpc_protocol::wire::code::Code), and names that the program sets. A request for an unknown
+//! method is not counted as a call, so clients cannot make the page longer.
 //!
 //! # The page
 //!
 //! | name | type | labels |
 //! | --- | --- | --- |
-//! | `vgi_rpc_calls_total` | counter | `protocol`, `method`, `code`, which is `OK` or a code of an error |
+//! | `vgi_rpc_calls_total` | counter | `protocol`, `method`, `code`: `OK` or the code of the error |
 //! | `vgi_rpc_calls_in_flight` | gauge | `protocol`, `method` |
 //! | `vgi_rpc_call_duration_seconds` | histogram | `protocol`, `method` |
 //! | `vgi_rpc_connections` | gauge | `server` |
 //! | `vgi_rpc_connections_accepted_total` | counter | `server` |
 //! | `vgi_rpc_connections_closed_total` | counter | `server`, `reason`: `gave_way`, `timed_out`, `memory` |
 //! | `vgi_rpc_accepts_delayed_total` | counter | `server`, `reason`: `full`, `system` |
-//! | `vgi_rpc_refusals_total` | counter | `reason`, which the program gives |
+//! | `vgi_rpc_refusals_total` | counter | `reason`: set by the program |
 //! | `vgi_rpc_jobs_waiting`, `vgi_rpc_jobs_running`, `vgi_rpc_threads` | gauge | `server` |
 //! | `vgi_rpc_effects_waiting`, `vgi_rpc_effects_running` | gauge | `performer` |
 //! | `vgi_rpc_memory_budget_bytes`, `vgi_rpc_memory_used_bytes` | gauge | `budget` |
@@ -47,20 +47,20 @@
 //! | `vgi_rpc_shm_segments_attached_total`, `vgi_rpc_shm_segments_refused_total` | counter | `user` |
 //! | `vgi_rpc_shm_batches_read_total`, `vgi_rpc_shm_batches_written_total`, `vgi_rpc_shm_batches_without_room_total` | counter | `user` |
 //!
-//! On a byte stream a stream is one call, which ends when the stream does. Over HTTP each of its requests is a call of its own.
+//! On a byte stream, a stream is one call, which ends when the stream does. Over HTTP, each of its requests is a separate call.
 //!
-//! The page names the methods of a server and says how they fare: it is for those who operate the server. Serve it on an address of
-//! its own (`PageServer` of `vgi-rpc-http`), or by the endpoint to callers that are authenticated (`OperatorPage`, a setting of
+//! The page reveals the methods of a server and their use: it is for the server's operators. Serve it on a separate address
+//! (`PageServer` of `vgi-rpc-http`), or by the endpoint to authenticated callers (`OperatorPage`, a setting of
 //! `EndpointBuilder`).
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `metrics` | what is counted, and where the numbers come from |
-// | `calls` | counting calls |
-// | `snapshot` | the numbers of one moment |
-// | `prometheus` | the page |
+// | `metrics` | the metrics and their sources |
+// | `calls` | counts calls |
+// | `snapshot` | the numbers at one moment |
+// | `prometheus` | the page for Prometheus |
 
 mod calls;
 mod metrics;

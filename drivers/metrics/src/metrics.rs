@@ -1,4 +1,4 @@
-//! What is counted, and where the numbers come from.
+//! The metrics of a process and their sources.
 
 use crate::calls::{CallCounter, Calls};
 use crate::snapshot::{BudgetUse, Snapshot};
@@ -10,7 +10,7 @@ use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::shm::Counters;
 use vgi_rpc_reactor::Watch;
 
-/// The numbers of a process. Clones are the same ones.
+/// The metrics of a process. Clones share them.
 #[derive(Clone, Default)]
 pub struct Metrics(Arc<Inner>);
 
@@ -23,7 +23,7 @@ struct Inner {
 type Count = Arc<dyn Fn() -> u64 + Send + Sync>;
 type Size = Arc<dyn Fn() -> usize + Send + Sync>;
 
-/// Where numbers come from that others count.
+/// The sources of numbers that other components count.
 #[derive(Clone, Default)]
 struct Sources {
     servers: Vec<(String, Watch)>,
@@ -36,24 +36,24 @@ struct Sources {
 }
 
 impl Metrics {
-    /// Numbers of a process that has done nothing.
+    /// Creates metrics without sources.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Counts the calls of a service, as one of its hooks. Several services may be counted together.
+    /// Returns a service hook that counts calls. Several services may be counted together.
     pub fn hook(&self) -> CallCounter {
         CallCounter(self.0.calls.clone())
     }
 
-    /// Adds a server, which [`Handle::watch`](vgi_rpc_reactor::Handle::watch) looks at, under a name. Once the server is gone, so
-    /// are its numbers.
+    /// Adds a server under a name, by its [`Handle::watch`](vgi_rpc_reactor::Handle::watch). Its numbers are omitted once the
+    /// server has ended.
     pub fn server(&self, name: impl Into<String>, watch: Watch) {
         self.sources().servers.push((name.into(), watch));
     }
 
-    /// Adds the threads that perform effects, under a name. Once they have ended, their numbers are gone; those of
-    /// [`Performer::none`] are never there.
+    /// Adds a performer of effects under a name. Its numbers are omitted once its threads have ended, and always for
+    /// [`Performer::none`].
     pub fn effects(&self, name: impl Into<String>, performer: &Performer) {
         self.sources().effects.push((name.into(), performer.watch()));
     }
@@ -63,29 +63,29 @@ impl Metrics {
         self.sources().budgets.push((name.into(), budget));
     }
 
-    /// Adds a number of refusals that something else counts, such as failed handshakes of TLS, under a name of the reason.
+    /// Adds a counter of refusals, such as failed TLS handshakes, under the name of their reason.
     pub fn refusals(&self, reason: impl Into<String>, count: impl Fn() -> u64 + Send + Sync + 'static) {
         self.sources().refusals.push((reason.into(), Arc::new(count)));
     }
 
-    /// Sets the access log. It stays open for as long as these numbers are there.
+    /// Sets the access log. It stays open while these metrics exist.
     pub fn access_log(&self, log: impl Into<Option<AccessLog>>) {
         self.sources().access_log = log.into();
     }
 
-    /// Sets what says how many sticky sessions are open.
+    /// Sets the function that returns the number of open sticky sessions.
     pub fn sessions(&self, count: impl Fn() -> usize + Send + Sync + 'static) {
         self.sources().sessions = Some(Arc::new(count));
     }
 
-    /// Adds what counts the segments of shared memory of a server or a client, such as `ShmServer::counters`, under a name.
+    /// Adds the shared memory counters of a server or a client, such as `ShmServer::counters`, under a name.
     pub fn shared_memory(&self, name: impl Into<String>, counters: &Counters) {
         self.sources().shared_memory.push((name.into(), counters.clone()));
     }
 
-    /// The numbers now.
+    /// Returns the current numbers.
     pub fn snapshot(&self) -> Snapshot {
-        // The functions of the program are not called under the lock.
+        // The program's functions are called without the lock.
         let sources = self.sources().clone();
         let servers = sources.servers.into_iter();
         let budgets = sources.budgets.into_iter().map(|(name, budget)| BudgetUse {
@@ -109,7 +109,7 @@ impl Metrics {
     }
 
     fn sources(&self) -> MutexGuard<'_, Sources> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.0.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The page for Prometheus, in its text format, version 0.0.4.
+//! Formats the page for Prometheus, in its text format, version 0.0.4.
 
 use crate::snapshot::{MethodCalls, Snapshot};
 use std::fmt::{self, Display, Write};
@@ -7,10 +7,10 @@ use std::fmt::{self, Display, Write};
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Snapshot {
-    /// The numbers as Prometheus reads them: a page of [`CONTENT_TYPE`].
+    /// Formats the numbers for Prometheus: a page of [`CONTENT_TYPE`].
     pub fn prometheus(&self) -> String {
         let mut page = Page(String::new());
-        // Writing to a text does not fail.
+        // Writing to a string cannot fail.
         let _ = self.write(&mut page);
         page.0
     }
@@ -26,17 +26,17 @@ impl Snapshot {
             it.running
         })?;
         let refusals = ("reason", &self.refusals[..]);
-        page.by_name("refusals_total", "counter", "What was refused, by reason.", refusals, |count| *count)?;
+        page.by_name("refusals_total", "counter", "Refusals, by reason.", refusals, |count| *count)?;
         let budgets: Vec<_> = self.budgets.iter().map(|budget| (budget.name.clone(), budget)).collect();
         let budgets = ("budget", &budgets[..]);
-        let help = "Bytes that clients can make the process hold.";
+        let help = "Limit of the bytes that clients use in the process.";
         page.by_name("memory_budget_bytes", "gauge", help, budgets, |it| it.limit)?;
-        let help = "Bytes that clients make the process hold.";
+        let help = "Bytes that clients use in the process.";
         page.by_name("memory_used_bytes", "gauge", help, budgets, |it| it.used)?;
-        let help = "Times that memory was refused.";
+        let help = "How often memory was refused.";
         page.by_name("memory_refusals_total", "counter", help, budgets, |it| it.refusals)?;
         if let Some(log) = &self.access_log {
-            let help = "Records of the access log, by what became of them.";
+            let help = "Records of the access log, by result.";
             page.family("access_log_records_total", "counter", help)?;
             for (result, count) in
                 [("written", log.written), ("dropped", log.dropped), ("left_out", log.left_out)]
@@ -67,7 +67,7 @@ impl Snapshot {
         page.by_name("shm_batches_read_total", "counter", help, users, |it| it.read)?;
         let help = "Batches written to shared memory.";
         page.by_name("shm_batches_written_total", "counter", help, users, |it| it.written)?;
-        let help = "Batches sent as they are because their segment had no room.";
+        let help = "Batches sent inline because their segment had no room.";
         page.by_name("shm_batches_without_room_total", "counter", help, users, |it| it.no_room)
     }
 
@@ -118,7 +118,7 @@ impl Snapshot {
                 page.sample("connections_closed_total", &[("server", name), ("reason", reason)], count)?;
             }
         }
-        page.family("accepts_delayed_total", "counter", "Times that a connection had to wait, by reason.")?;
+        page.family("accepts_delayed_total", "counter", "How often a connection had to wait, by reason.")?;
         for (name, server) in &self.servers {
             for (reason, count) in [("full", server.full), ("system", server.accepts_failed)] {
                 page.sample("accepts_delayed_total", &[("server", name), ("reason", reason)], count)?;
@@ -131,16 +131,16 @@ impl Snapshot {
     }
 }
 
-/// The page in the making.
+/// The page while it is written.
 struct Page(String);
 
 impl Page {
-    /// Begins the samples of a name.
+    /// Writes the header of a family.
     fn family(&mut self, name: &str, kind: &str, help: &str) -> fmt::Result {
         writeln!(self.0, "# HELP vgi_rpc_{name} {help}\n# TYPE vgi_rpc_{name} {kind}")
     }
 
-    /// A family of one sample for each name, which is the value of the label.
+    /// Writes a family with one sample for each name, which is the value of the label.
     fn by_name<T, V: Display>(
         &mut self,
         name: &str,
@@ -166,7 +166,7 @@ impl Page {
     }
 }
 
-/// The value of a label.
+/// Formats the value of a label, with escapes.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {

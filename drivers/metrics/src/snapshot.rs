@@ -1,9 +1,9 @@
-//! The numbers of one moment.
+//! The numbers at one moment.
 
 use std::time::Duration;
 use vgi_rpc_protocol::wire::code::Code;
 
-/// The upper bounds of the buckets of [`Durations`]; one more bucket has what took longer.
+/// The upper bounds of the buckets of [`Durations`]; one more bucket has the longer ones.
 pub(crate) const BOUNDS: [Duration; 14] = [
     Duration::from_micros(100),
     Duration::from_micros(500),
@@ -21,26 +21,26 @@ pub(crate) const BOUNDS: [Duration; 14] = [
     Duration::from_secs(60),
 ];
 
-/// What a server does at one moment, and has done so far. The numbers are read one after the other, so calls that end meanwhile may
-/// be in some of them only.
+/// The current state and the totals of a server. The numbers are read one after the other, so a call that ends during this may be
+/// included only in some.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// The methods that were called, by protocol and name.
     pub calls: Vec<MethodCalls>,
-    /// The servers that are there, with the names that they were given.
+    /// The running servers, by the names that the program has set.
     pub servers: Vec<(String, vgi_rpc_reactor::Statistics)>,
-    /// The threads that perform effects, with the names that they were given.
+    /// The performers of effects, by the names that the program has set.
     pub effects: Vec<(String, vgi_rpc_effects::Statistics)>,
     /// The memory budgets.
     pub budgets: Vec<BudgetUse>,
-    /// What was refused so far, by the reasons that the program has given.
+    /// The refusals so far, by the reasons that the program has set.
     pub refusals: Vec<(String, u64)>,
     /// The access log, if there is one.
     pub access_log: Option<vgi_rpc_access_log::Statistics>,
-    /// Sticky sessions that are open, on servers that have them.
+    /// The number of open sticky sessions, if the server has them.
     pub sessions: Option<usize>,
-    /// What was done with segments of shared memory, with the names that the program has given.
+    /// The counts of shared memory, by the names that the program has set.
     pub shared_memory: Vec<(String, vgi_rpc_protocol::shm::Counts)>,
 }
 
@@ -56,23 +56,23 @@ pub struct MethodCalls {
     pub in_flight: u64,
     /// Calls that have succeeded.
     pub ok: u64,
-    /// Calls that have failed, by code. Codes without any are not there.
+    /// Calls that have failed, by code. Codes without calls are omitted.
     pub failed: Vec<(Code, u64)>,
-    /// How long they took.
+    /// The durations of its calls.
     pub durations: Durations,
 }
 
-/// How long calls took.
+/// The durations of calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Durations {
     pub(crate) buckets: [u64; BOUNDS.len() + 1],
-    /// All of them together.
+    /// The sum of all durations.
     pub sum: Duration,
 }
 
 impl Durations {
-    /// Calls that took no longer than each bound, in the order of bounds: every number includes the ones before it.
+    /// Returns the number of calls up to each bound, in the order of bounds: each number includes the previous ones.
     pub fn cumulative(&self) -> impl Iterator<Item = (Duration, u64)> {
         let mut total = 0;
         BOUNDS.iter().zip(self.buckets).map(move |(bound, calls)| {
@@ -81,7 +81,7 @@ impl Durations {
         })
     }
 
-    /// All calls.
+    /// Returns the number of all calls.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
@@ -91,12 +91,12 @@ impl Durations {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetUse {
-    /// The name that it was given.
+    /// The name that the program has set.
     pub name: String,
-    /// Bytes that peers can make the process hold.
+    /// The maximum number of bytes that peers may use in the process.
     pub limit: usize,
-    /// Bytes that are in use.
+    /// The number of bytes in use.
     pub used: usize,
-    /// Times that memory was refused.
+    /// How often memory was refused.
     pub refusals: u64,
 }

@@ -1,7 +1,9 @@
-//! What spans and metrics cost a call, in instructions: `cargo run --release -p vgi-rpc-otel --example instructions_per_call`.
+//! Measures the cost of spans and metrics for a call, in instructions: `cargo run --release -p vgi-rpc-otel --example
+//! instructions_per_call`.
 //!
-//! Counts by valgrind's callgrind, which has to be on PATH, since instructions are the same in every run and times are not. Each case
-//! is run by this same program, some calls and then some more; the difference is what those cost. Nothing is exported.
+//! Counts instructions with valgrind's callgrind, which must be on PATH, because unlike times they are the same in every run.
+//! Runs this program for each case with two numbers of calls; the difference is the cost of the additional calls. Nothing is
+//! exported.
 
 use arrow_array::{RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
@@ -20,7 +22,7 @@ use vgi_rpc_protocol::{IdSource, Limits, Next};
 const PROTOCOL: &str = "bench.Otel.v1";
 const CASES: [&str; 4] = ["nothing", "metrics", "spans", "both"];
 
-/// A service whose calls are unary, and small.
+/// Creates a service with small unary calls.
 fn service(case: &str) -> Result<Arc<Service>, Box<dyn Error>> {
     let echo = Method::new("echo")
         .param("value", DataType::Utf8)
@@ -71,7 +73,7 @@ fn run(case: &str, calls: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The instructions of a call.
+/// Returns the instructions per call.
 fn instructions(case: &str) -> Result<u64, Box<dyn Error>> {
     let total = |calls: u64| -> Result<u64, Box<dyn Error>> {
         let mut counted = Command::new("valgrind");

@@ -1,5 +1,5 @@
-//! A worker that sends its spans and metrics over OTLP, to `http://localhost:4318` unless `OTEL_EXPORTER_OTLP_ENDPOINT` says
-//! otherwise: `cargo run -p vgi-rpc-otel --example worker -- --tcp 9000`.
+//! A worker that sends its spans and metrics over OTLP, to `http://localhost:4318` or the URL in `OTEL_EXPORTER_OTLP_ENDPOINT`:
+//! `cargo run -p vgi-rpc-otel --example worker -- --tcp 9000`.
 
 use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -11,7 +11,7 @@ use vgi_rpc_protocol::arrow::schema::DataType;
 use vgi_rpc_protocol::service::{Method, Protocol};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    // Spans are sent in batches, by a thread of the provider's, and metrics every minute.
+    // Spans are sent in batches, by a thread of the provider, and metrics every minute.
     let spans = SpanExporter::builder().with_http().build()?;
     let tracer = SdkTracerProvider::builder().with_batch_exporter(spans).build();
     let metrics = MetricExporter::builder().with_http().build()?;
@@ -25,7 +25,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let protocol = Protocol::new("demo.Traced.v1").method(greet);
     let status = vgi_rpc_worker::run(|service| service.protocol(protocol).hook(otel.server()).build());
 
-    // Sends what waits to be sent. Where nothing receives it, the worker has served all the same.
+    // Sends the remaining spans and metrics. A failure is reported but is not an error of the worker.
     for ended in [tracer.shutdown(), meter.shutdown()] {
         if let Err(error) = ended {
             eprintln!("the last spans or metrics were not sent: {error}");

@@ -1,4 +1,4 @@
-//! Describes a call: attributes of its span, labels of its metrics.
+//! The attributes of a call's span, and the labels of its metrics.
 
 use crate::names;
 use crate::shared::Shared;
@@ -10,10 +10,10 @@ use vgi_rpc_protocol::peer_identity::PeerEvidence;
 use vgi_rpc_protocol::service::{CallContext, CallStatistics, MethodKind, Traffic};
 use vgi_rpc_protocol::wire::code::Code;
 
-/// Most bytes of a value that a caller chooses.
+/// The maximum size of a value that a caller chooses.
 const MAX_VALUE_BYTES: usize = 1024;
 
-/// The labels of a server's metrics, but for the status.
+/// Returns the labels of a server's metrics, except the status.
 pub(crate) fn labels(call: &CallContext, kind: MethodKind) -> Vec<KeyValue> {
     let mut labels = of_method(call.protocol(), call.method(), method_type(kind));
     let domain = &call.auth().domain;
@@ -24,7 +24,7 @@ pub(crate) fn labels(call: &CallContext, kind: MethodKind) -> Vec<KeyValue> {
     labels
 }
 
-/// What is known of a call at its beginning.
+/// Returns the attributes that are known when a call begins.
 pub(crate) fn at_start(shared: &Shared, call: &CallContext, kind: MethodKind) -> Vec<KeyValue> {
     let mut attributes = of_method(call.protocol(), call.method(), method_type(kind));
     let mut put = |name: &'static str, value: String| attributes.push(KeyValue::new(name, value));
@@ -57,7 +57,7 @@ pub(crate) fn at_start(shared: &Shared, call: &CallContext, kind: MethodKind) ->
     attributes
 }
 
-/// What a call moved.
+/// Returns the attributes of a call's statistics.
 pub(crate) fn of_statistics(statistics: &CallStatistics) -> [KeyValue; 6] {
     let CallStatistics { input, output } = statistics;
     let count = |name: &'static str, count: fn(&Traffic) -> u64, traffic| {
@@ -73,7 +73,7 @@ pub(crate) fn of_statistics(statistics: &CallStatistics) -> [KeyValue; 6] {
     ]
 }
 
-/// Which method it is.
+/// Returns the attributes of a method.
 pub(crate) fn of_method(protocol: &str, method: &str, method_type: &'static str) -> Vec<KeyValue> {
     vec![
         KeyValue::new(names::SYSTEM, names::SYSTEM_VALUE),
@@ -83,7 +83,7 @@ pub(crate) fn of_method(protocol: &str, method: &str, method_type: &'static str)
     ]
 }
 
-/// An error as an event of a span.
+/// Adds an error to a span as an event.
 pub(crate) fn add_exception(span: &SpanRef<'_>, error_type: &str, message: &str, stacktrace: &str) {
     let mut attributes = vec![
         KeyValue::new(names::EXCEPTION_TYPE, error_type.to_owned()),
@@ -95,7 +95,7 @@ pub(crate) fn add_exception(span: &SpanRef<'_>, error_type: &str, message: &str,
     span.add_event(names::EXCEPTION, attributes);
 }
 
-/// The status of a server's span whose call failed: an error only if the server is at fault.
+/// Returns the status of a server's span for a failed call: an error only if the server is at fault.
 pub(crate) fn server_status(code: Code, message: &str) -> Status {
     match code {
         Code::Unknown
@@ -141,7 +141,7 @@ fn of_evidence(evidence: &PeerEvidence) -> Vec<KeyValue> {
     [said(names::PEER_STATUS, statuses), said(names::PEER_SOURCES, sources)].into_iter().flatten().collect()
 }
 
-/// An address without its port.
+/// Returns an address without its port.
 fn ip_of(address: &str) -> String {
     address.parse::<SocketAddr>().map_or_else(|_| cut(address), |address| address.ip().to_string())
 }

@@ -1,4 +1,4 @@
-//! Spans and metrics of the calls of a client.
+//! Records spans and metrics of the calls of a client.
 
 use crate::current::Current;
 use crate::shared::Shared;
@@ -16,10 +16,10 @@ use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::keys;
 
-/// Traces and measures the calls of a client. [`Otel::client`](crate::Otel::client) makes it.
+/// Traces and measures the calls of a client. Created by [`Otel::client`](crate::Otel::client).
 ///
-/// The span of a call is a child of the one that is current where the call is begun, and is sent with the call, in place of a
-/// `traceparent` that the application has put into its metadata. Without tracing, the current span is sent.
+/// The span of a call is a child of the one that is current where the call begins. It is sent with the call, and replaces a
+/// `traceparent` that the application has set in its metadata. Without tracing, the current span is sent.
 pub struct OtelClient(pub(crate) Arc<Shared>);
 
 impl fmt::Debug for OtelClient {
@@ -28,7 +28,7 @@ impl fmt::Debug for OtelClient {
     }
 }
 
-/// A call that is under way.
+/// A call in progress.
 struct Scope {
     shared: Arc<Shared>,
     current: Current,
@@ -69,7 +69,7 @@ impl ClientHook for OtelClient {
     }
 }
 
-/// Puts a span into the metadata of a request.
+/// Writes a span into the metadata of a request.
 fn inject(context: &Context, metadata: &mut Metadata) {
     let span = context.span();
     let span = span.span_context();
@@ -126,7 +126,7 @@ impl Scope {
         span.end();
     }
 
-    /// The names of protocol and method only if a server is known to have them.
+    /// Returns the labels. They include the names of protocol and method only if a server is known to have them.
     fn labels(&self, failure: Option<&Failure>) -> Vec<KeyValue> {
         let Self { shared, protocol, method, method_type, .. } = self;
         if failure.is_none_or(|failure| failure.shows_method) {
@@ -139,12 +139,12 @@ impl Scope {
     }
 }
 
-/// Why a call gave no result.
+/// Why a call failed.
 struct Failure {
     error_type: String,
     message: String,
     code: Option<Code>,
-    /// Whether a server that has no such method would not have answered so.
+    /// Whether this error shows that the server has the method.
     shows_method: bool,
 }
 
@@ -153,7 +153,7 @@ impl Failure {
         let (error_type, code, shows_method) = match error {
             CallError::Rpc(error) => {
                 let code = error.code();
-                // What a handler refuses it has looked at; before that, a caller may be refused whatever it calls.
+                // These codes come from handlers. Other codes may be returned before the method is looked up.
                 let shows = matches!(code, Code::Unknown | Code::InvalidArgument | Code::OutOfRange);
                 return Self {
                     error_type: error.error_type().to_owned(),

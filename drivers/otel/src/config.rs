@@ -9,7 +9,7 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use std::fmt;
 
-/// What is traced and measured, and by which providers. Every setting says its default.
+/// What is traced and measured, and by which providers. The documentation of each setting has its default.
 pub struct OtelConfig {
     tracer: Option<BoxedTracer>,
     meter: Option<Meter>,
@@ -47,12 +47,12 @@ impl fmt::Debug for OtelConfig {
 }
 
 impl OtelConfig {
-    /// The defaults.
+    /// Returns the default settings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets what makes the tracer. Default: the global provider.
+    /// Sets the provider of the tracer. Default: the global provider.
     pub fn tracer_provider<P, T>(mut self, provider: &P) -> Self
     where
         P: TracerProvider<Tracer = T>,
@@ -63,13 +63,13 @@ impl OtelConfig {
         self
     }
 
-    /// Sets what makes the meter. Default: the global provider.
+    /// Sets the provider of the meter. Default: the global provider.
     pub fn meter_provider(mut self, provider: &impl MeterProvider) -> Self {
         self.meter = Some(provider.meter_with_scope(scope()));
         self
     }
 
-    /// Sets whether spans are made. Default true.
+    /// Sets whether spans are recorded. Default true.
     pub fn enable_tracing(mut self, enable: bool) -> Self {
         self.tracing = enable;
         self
@@ -81,8 +81,8 @@ impl OtelConfig {
         self
     }
 
-    /// Sets whether the span of a call that failed has an event with the error, whose message may repeat what the caller
-    /// sent. Default true.
+    /// Sets whether the span of a failed call has an event with the error, whose message may repeat data of the caller. Default
+    /// true.
     pub fn record_exceptions(mut self, record: bool) -> Self {
         self.record_exceptions = record;
         self
@@ -94,14 +94,14 @@ impl OtelConfig {
         self
     }
 
-    /// Has a claim of the caller put into an attribute of the server's spans, if it is a text, a number or a truth value, as text.
-    /// Claims are never part of metrics. Default: no claim is.
+    /// Records a claim of the caller as an attribute of the server's spans, as a string, if it is a string, a number or a
+    /// boolean. Claims are never part of metrics. Default: no claims are recorded.
     pub fn claim_attribute(mut self, claim: impl Into<String>, attribute: impl Into<String>) -> Self {
         self.claims.push((claim.into(), attribute.into()));
         self
     }
 
-    /// What the settings say. Where they name no provider, the global one is used as it is now.
+    /// Creates the shared state from the settings. Without a provider, the current global one is used.
     pub(crate) fn into_shared(self) -> Shared {
         let Self { tracer, meter, tracing, metrics, record_exceptions, attributes, claims } = self;
         let tracer = tracing.then(|| tracer.unwrap_or_else(|| global::tracer_with_scope(scope())));

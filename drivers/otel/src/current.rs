@@ -1,19 +1,20 @@
-//! The span that is current on a thread. What attaches a context cannot leave its thread, so each thread keeps its own.
+//! The current span of a thread. The guard of an attached context cannot be sent to another thread, so each thread stores its own
+//! guards.
 
 use opentelemetry::{Context, ContextGuard};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 thread_local! {
-    /// What was entered on this thread and not left yet, the last one at the end.
+    /// The spans that were entered on this thread and not exited yet, the last one at the end.
     static ENTERED: RefCell<Vec<(u64, ContextGuard)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The span of a call, if it has one, which is entered and left, perhaps on several threads.
+/// The span of a call, if it has one. It is entered and exited, possibly on several threads.
 #[derive(Debug)]
 pub(crate) struct Current {
     id: u64,
-    /// With the span.
+    /// The context with the span.
     pub(crate) context: Option<Context>,
 }
 
@@ -27,11 +28,11 @@ impl Current {
     pub(crate) fn enter(&self) {
         let Some(context) = &self.context else { return };
         let guard = context.clone().attach();
-        // A thread that ends has nothing current any more.
+        // This fails only while the thread exits, when no current span is needed.
         let _ = ENTERED.try_with(|entered| entered.borrow_mut().push((self.id, guard)));
     }
 
-    /// Makes the span the current one again that was so before.
+    /// Restores the span that was current before this one was entered.
     pub(crate) fn exit(&self) {
         if self.context.is_none() {
             return;

@@ -1,4 +1,4 @@
-//! Spans of the transfers of external objects. WIRE_PROTOCOL 12.
+//! Records spans of the transfers of external objects. WIRE_PROTOCOL 12.
 
 use crate::attributes::add_exception;
 use crate::names;
@@ -14,11 +14,10 @@ use vgi_rpc_effects::Perform;
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::effect::{Completion, Request};
 
-/// Performs effects as another does, and traces the transfers of external objects. [`Otel::perform`](crate::Otel::perform) makes
-/// it.
+/// Wraps another performer, and traces the transfers of external objects. Created by [`Otel::perform`](crate::Otel::perform).
 ///
-/// A span is a child of the one that is current on the thread: that of the call which the effect is for. It is the current one
-/// while the object is transferred. Other effects have no spans.
+/// A span is a child of the one that is current on the thread: that of the effect's call. It is the current one while the object
+/// is transferred. Other effects have no spans.
 pub struct OtelPerform<P> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) perform: P,
@@ -60,7 +59,8 @@ impl<P: Perform> Perform for OtelPerform<P> {
     }
 }
 
-/// What is known before the transfer. A URL is shown without its query, where signatures are, and without credentials.
+/// Returns the attributes that are known before the transfer. A URL is recorded without credentials and without its query, which
+/// may contain a signature.
 fn at_start(request: &Request) -> Vec<KeyValue> {
     match request {
         Request::Fetch(fetch) => vec![KeyValue::new(names::URL, fetch.location().to_string())],
@@ -72,7 +72,7 @@ fn at_start(request: &Request) -> Vec<KeyValue> {
     }
 }
 
-/// What is known after it.
+/// Sets the attributes and the status after the transfer.
 fn finish(span: &SpanRef<'_>, request: &Request, completion: &Completion, record_exceptions: bool) {
     let error = match completion {
         Completion::Failed(failure) => Some(("Failure", OneLine(failure).to_string())),

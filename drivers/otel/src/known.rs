@@ -1,12 +1,12 @@
-//! The methods that servers have been found to have, so that other names make no series of metrics.
+//! The methods that servers are known to have, so that other names do not create series of metrics.
 
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 
-/// Most methods that are remembered.
+/// The maximum number of methods that are remembered.
 const MAX_METHODS: usize = 1000;
 
-/// Methods that a server has answered for, each as protocol and method.
+/// Methods that a server is known to have, each as protocol and method.
 #[derive(Default)]
 pub(crate) struct KnownMethods(RwLock<HashSet<(Box<str>, Box<str>)>>);
 
@@ -23,7 +23,7 @@ impl KnownMethods {
     }
 
     pub(crate) fn has(&self, protocol: &str, method: &str) -> bool {
-        // An insertion leaves nothing half done.
+        // The set is valid after a panic.
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.contains(&(protocol.into(), method.into()))
     }

@@ -1,4 +1,4 @@
-//! What an application has of this crate: the hooks, all with the same settings.
+//! The type [`Otel`], which creates hooks that share the same settings.
 
 use crate::client::OtelClient;
 use crate::config::OtelConfig;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use vgi_rpc_effects::Perform;
 use vgi_rpc_protocol::http::auth::AuthError;
 
-/// Traces and measures. Clones share the tracer and the instruments.
+/// Creates hooks that trace and measure. Clones share the tracer and the instruments.
 #[derive(Clone)]
 pub struct Otel(Arc<Shared>);
 
@@ -26,29 +26,29 @@ impl fmt::Debug for Otel {
 }
 
 impl Otel {
-    /// What the settings say. Where they name no provider, the global one is used as it is now: set it before.
+    /// Creates it from the settings. Without a provider, the current global one is used: set it before.
     pub fn new(config: OtelConfig) -> Self {
         Self(Arc::new(config.into_shared()))
     }
 
-    /// Traces and measures the calls of a service: for `ServiceBuilder::hook`.
+    /// Returns a hook that traces and measures the calls of a service: for `ServiceBuilder::hook`.
     pub fn server(&self) -> OtelServer {
         OtelServer(self.0.clone())
     }
 
-    /// Traces and measures the calls of a client: for `Client::hook`.
+    /// Returns a hook that traces and measures the calls of a client: for `Client::hook`.
     pub fn client(&self) -> OtelClient {
         OtelClient(self.0.clone())
     }
 
-    /// Performs effects as `perform` does, and traces the transfers of external objects.
+    /// Wraps `perform`, and traces the transfers of external objects.
     pub fn perform<P: Perform>(&self, perform: P) -> OtelPerform<P> {
         OtelPerform { shared: self.0.clone(), perform }
     }
 
-    /// Counts callers that were refused with 401: for `EndpointBuilder::on_auth_failure`. `service` is what the metric names as
-    /// [`rpc.service`](names::SERVICE), usually the first protocol that is hosted. That authentication was unavailable or has
-    /// failed by itself is not counted.
+    /// Returns a function that counts callers that were refused with 401: for `EndpointBuilder::on_auth_failure`. `service` is
+    /// the metric's [`rpc.service`](names::SERVICE), usually the first hosted protocol. Failures of authentication itself, or its
+    /// unavailability, are not counted.
     pub fn auth_failures(&self, service: impl Into<String>) -> impl Fn(&AuthError) + Send + Sync + 'static {
         let shared = self.0.clone();
         let mut labels = vec![

@@ -1,4 +1,4 @@
-//! Spans and metrics of the calls of a server.
+//! Records spans and metrics of the calls of a server.
 
 use crate::attributes;
 use crate::current::Current;
@@ -14,7 +14,7 @@ use std::time::Instant;
 use vgi_rpc_protocol::service::{CallContext, CallHook, CallRecord, CallScope, TraceIds};
 use vgi_rpc_protocol::wire::keys;
 
-/// Traces and measures the calls of a service. [`Otel::server`](crate::Otel::server) makes it.
+/// Traces and measures the calls of a service. Created by [`Otel::server`](crate::Otel::server).
 pub struct OtelServer(pub(crate) Arc<Shared>);
 
 impl fmt::Debug for OtelServer {
@@ -23,7 +23,7 @@ impl fmt::Debug for OtelServer {
     }
 }
 
-/// A call that is under way.
+/// A call in progress.
 struct ServerScope {
     shared: Arc<Shared>,
     current: Current,
@@ -101,7 +101,7 @@ fn end_span(context: &Context, record: &CallRecord, record_exceptions: bool) {
     span.end();
 }
 
-/// What the span of a call stands under: see the [crate](crate).
+/// Returns the parent of a call's span: see the [crate](crate).
 fn parent(call: &CallContext) -> Context {
     let current = Context::current();
     let of_metadata = call.metadata().contains_key(keys::TRACEPARENT);
@@ -110,8 +110,8 @@ fn parent(call: &CallContext) -> Context {
     }
     match call.traceparent().and_then(|parent| trace_context::parse(parent, call.tracestate())) {
         Some(remote) => current.with_remote_span_context(remote),
-        // One that cannot be read begins a trace, and does not join the one of this thread. To a sampler a span that is not valid
-        // would be a parent that was not sampled.
+        // An invalid `traceparent` begins a new trace, and does not join that of this thread. A sampler would treat an invalid
+        // span as a parent that was not sampled.
         None => Context::new(),
     }
 }

@@ -1,15 +1,15 @@
-//! What all hooks of one [`Otel`](crate::Otel) share: the tracer, the instruments, and the settings.
+//! The state that all hooks of one [`Otel`](crate::Otel) share: the tracer, the instruments, and the settings.
 
 use crate::known::KnownMethods;
 use opentelemetry::KeyValue;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
-/// What is traced and measured, and how.
+/// The tracer, the instruments, and the settings.
 pub(crate) struct Shared {
-    /// `None` when no spans are made.
+    /// `None` if spans are not recorded.
     pub(crate) tracer: Option<BoxedTracer>,
-    /// `None` when nothing is measured.
+    /// `None` if metrics are not recorded.
     pub(crate) instruments: Option<Instruments>,
     pub(crate) record_exceptions: bool,
     pub(crate) attributes: Vec<KeyValue>,
@@ -17,7 +17,8 @@ pub(crate) struct Shared {
     pub(crate) known: KnownMethods,
 }
 
-/// Bounds of the buckets of durations, in seconds: those of OpenTelemetry's conventions for RPC. The SDK's own are for milliseconds.
+/// The bounds of the buckets of durations, in seconds, from OpenTelemetry's conventions for RPC. The SDK's defaults are for
+/// milliseconds.
 const DURATION_BOUNDARIES: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
@@ -27,7 +28,7 @@ pub(crate) struct Instruments {
     pub(crate) auth_failures: Counter<u64>,
 }
 
-/// How calls of one role are measured.
+/// The instruments for the calls of one role.
 pub(crate) struct CallInstruments {
     requests: Counter<u64>,
     duration: Histogram<f64>,

@@ -1,21 +1,22 @@
-//! Spans of all kinds are begun here.
+//! Begins spans.
 
 use crate::shared::Shared;
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 
-/// A span that is to begin.
+/// The parameters of a new span.
 pub(crate) struct NewSpan {
     pub(crate) name: Cow<'static, str>,
     pub(crate) kind: SpanKind,
     pub(crate) attributes: Vec<KeyValue>,
-    /// What the span stands under.
+    /// The context with its parent.
     pub(crate) parent: Context,
 }
 
 impl Shared {
-    /// Begins a span now, and returns its parent's context with it. `None` when no spans are made: then `span` is not called.
+    /// Begins a span now, and returns its parent's context with it. Returns `None` without calling `span` if spans are not
+    /// recorded.
     pub(crate) fn begin(&self, span: impl FnOnce() -> NewSpan) -> Option<Context> {
         let tracer = self.tracer.as_ref()?;
         let NewSpan { name, kind, attributes, parent } = span();

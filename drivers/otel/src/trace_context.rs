@@ -1,12 +1,12 @@
-//! W3C Trace Context, as the text that requests carry.
+//! Parses and formats W3C Trace Context.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use std::str::FromStr;
 
-/// Most bytes of a `tracestate` that are looked at: four times what every system has to pass on.
+/// The maximum size of a `tracestate` that is parsed: four times the size that every system has to forward.
 const MAX_STATE_BYTES: usize = 2048;
 
-/// The span that a caller names; `None` if it names none. A `tracestate` that is not well formed is ignored.
+/// Returns the caller's span; `None` if the `traceparent` is invalid. An invalid `tracestate` is ignored.
 pub(crate) fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<SpanContext> {
     let mut parts = traceparent.split('-');
     let mut part = |digits: usize| parts.next().filter(|part| is_hex(part, digits));
@@ -22,7 +22,7 @@ pub(crate) fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<SpanC
     Some(SpanContext::new(trace, span, flags, true, state)).filter(SpanContext::is_valid)
 }
 
-/// The `traceparent` of a span, and its `tracestate` if that is not empty.
+/// Returns the `traceparent` of a span, and its `tracestate` if that is not empty.
 pub(crate) fn format(span: &SpanContext) -> (String, Option<String>) {
     let flags = span.trace_flags() & TraceFlags::SAMPLED;
     let parent = format!("00-{:032x}-{:016x}-{:02x}", span.trace_id(), span.span_id(), flags);
@@ -49,7 +49,7 @@ mod tests {
         let unsampled = parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", None).unwrap();
         assert!(!unsampled.is_sampled());
         assert!(format(&unsampled).0.ends_with("-00"));
-        // A later version, with a flag and a part that are not known.
+        // A later version, with an unknown flag and an unknown part.
         let later = parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03-more", None).unwrap();
         assert_eq!(format(&later).0, PARENT);
     }

@@ -1,4 +1,4 @@
-//! Records a conversation, shows captures, replays them, and makes tests of them.
+//! Records a conversation, shows captures, replays them, and turns them into tests.
 //!
 //! ```sh
 //! cargo run -p vgi-rpc-recorder --example replay -- demo DIR            # record two conversations
@@ -9,11 +9,11 @@
 //! cargo run -p vgi-rpc-recorder --example replay -- seed FILE TARGET DIR NAME
 //! ```
 //!
-//! `client` and `golden` are for captures of pipes and sockets. `golden` writes `NAME.request.bin` and `NAME.response.bin`, and adds
-//! NAME to `index.json`, as `tests/golden` has them. `seed` writes a seed of a fuzz target to `DIR/TARGET/NAME`; the targets are
-//! `server_session`, `client_connection` and `ipc_raw` for captures of pipes and sockets, `http1_server` and `http1_client` for those of
-//! HTTP, and `capture` for all. To replay a capture of a worker to its own service, run that worker with
-//! `--replay FILE`.
+//! `client` and `golden` accept captures of pipes and sockets. `golden` writes `NAME.request.bin` and `NAME.response.bin`, and
+//! adds NAME to `index.json`, in the form of `tests/golden`. `seed` writes a seed of a fuzz target to `DIR/TARGET/NAME`; the
+//! targets are `server_session`, `client_connection` and `ipc_raw` for captures of pipes and sockets, `http1_server` and
+//! `http1_client` for captures of HTTP, and `capture` for all. To replay a worker's capture to its own service, run that worker
+//! with `--replay FILE`.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -39,7 +39,7 @@ const EMPTY_INDEX: &str =
 
 #[service(name = "demo.Hello.v1", version = "1.0.0")]
 trait Hello {
-    /// Greets somebody.
+    /// Greets a person.
     fn greet(&self, name: &str) -> Result<String, RpcError>;
 }
 
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line asks for. False if a replay differs.
+/// Runs the command. Returns false if a replay differs.
 fn run(arguments: &[&str]) -> Result<bool> {
     let read = |file: &str| -> Result<Capture> {
         let bytes = fs::read(file).map_err(|error| format!("{file}: {error}"))?;
@@ -103,14 +103,11 @@ fn run(arguments: &[&str]) -> Result<bool> {
 
 fn report(replayed: &Replayed) -> bool {
     replayed.differences.iter().for_each(|difference| println!("{difference}"));
-    println!(
-        "{} parts compared, {} left out because of what was withheld",
-        replayed.compared, replayed.skipped
-    );
+    println!("{} parts compared, {} skipped because of withheld values", replayed.compared, replayed.skipped);
     replayed.is_equal()
 }
 
-/// Replays a capture to the service of this example, over HTTP with the random bytes and the times of the capture.
+/// Replays a capture to the service of this example; over HTTP with the random bytes and the clock readings of the capture.
 fn to_server(capture: Capture) -> Result<Replayed> {
     if capture.header.transport != TransportKind::Http {
         return Ok(to_service(&capture, service()?)?);
@@ -122,7 +119,7 @@ fn to_server(capture: Capture) -> Result<Replayed> {
     Ok(player.to_server(&acceptor)?)
 }
 
-/// Serves and calls over TCP and over HTTP, recorded.
+/// Records calls over TCP and over HTTP.
 fn demo(folder: &Path) -> Result<()> {
     let recorder = RecorderOptions::new(folder).open()?;
     let layer = recorder.layer(TransportKind::Tcp, SERVER_ID);

@@ -1,5 +1,5 @@
-//! What recording costs: the time of a small call over TCP without a layer, with a recorder that has enough captures, and while
-//! it is recorded.
+//! Measures the cost of recording: the time of a small call over TCP without a layer, with a recorder that has reached its
+//! maximum of captures, and while it is recorded.
 //!
 //! ```sh
 //! cargo run --release -p vgi-rpc-recorder --example time_per_call -- 20000
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The mean time of a call.
+/// Returns the mean time of a call.
 fn measure(layer: impl Layer, calls: u32) -> Result<Duration, Box<dyn Error>> {
     let service = Arc::new(Service::builder("cost").protocol(EchoProtocol::serve(Worker)).build()?);
     let bound = SocketServer::new(service).bind_tcp_with("0", layer)?;

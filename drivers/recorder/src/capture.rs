@@ -1,4 +1,4 @@
-//! A capture in memory: what was said on one connection, and which parts of it are placeholders.
+//! A capture in memory: the records of one connection, and which of their bytes are placeholders.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use vgi_rpc_protocol::service::TransportKind;
 /// Which side of a connection made a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The server: what it receives are requests.
+    /// The server: it receives requests.
     Server,
-    /// The client: what it sends are requests.
+    /// The client: it sends requests.
     Client,
 }
 
-/// A direction, as the recording side sees it.
+/// A direction, from the recording side's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
     /// From the peer.
@@ -22,40 +22,40 @@ pub enum Direction {
     Sent,
 }
 
-/// What a capture begins with.
+/// The header of a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The transport. Inside TLS the plaintext is recorded, and nothing says that there was TLS.
+    /// The transport. With TLS, the plaintext is recorded, and TLS is not mentioned.
     pub transport: TransportKind,
-    /// The side that recorded.
+    /// The side that made the capture.
     pub role: Role,
-    /// The most bytes that were recorded: see [`Capture::is_capped`].
+    /// The recording limit in bytes: see [`Capture::is_capped`].
     pub max_bytes: u64,
     /// How many captures the recorder had dropped before this one.
     pub dropped: u64,
     /// When the connection began, since the Unix epoch.
     pub began: Duration,
-    /// The seed of the ids of requests that come without one. 0 where there is none.
+    /// The seed of the ids that are given to requests without one; 0 if there is none.
     pub seed: u64,
-    /// The server instance, at most 255 bytes of it; empty if it was not known.
+    /// The id of the server instance, at most 255 bytes; empty if it was not known.
     pub server_id: String,
 }
 
-/// Something that happened on a connection.
+/// An event on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The time since the connection began. It never decreases from one record to the next.
+    /// The time since the connection began. It never decreases between records.
     pub elapsed: Duration,
-    /// What happened.
+    /// The event.
     pub what: What,
 }
 
-/// What happened.
+/// An event of a [`Record`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// Bytes came.
+    /// Bytes were received.
     Received(Vec<u8>),
-    /// Bytes were sent, or given to the event loop to be sent.
+    /// Bytes were sent, or passed to the event loop for sending.
     Sent(Vec<u8>),
     /// The peer closed its sending side.
     PeerClosed,
@@ -63,47 +63,47 @@ pub enum What {
     Closed,
     /// The protocol drew these random bytes.
     Entropy(Vec<u8>),
-    /// The protocol drew so many random bytes for something that is secret.
+    /// The protocol drew this number of random bytes for something secret.
     WithheldEntropy(u32),
     /// The protocol read the clock: the time since the Unix epoch.
     Clock(Duration),
 }
 
-/// Why bytes are not those that were sent.
+/// Why bytes were replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PlaceholderKind {
-    /// They stand for a secret. One secret has one placeholder in all captures of a recorder.
+    /// They replace a secret. A secret has the same placeholder in all captures of a recorder.
     Secret,
-    /// They are zeros in the place of a part that may hold secrets and cannot be redacted: see the crate's documentation.
+    /// They are zeros, in place of a part that may contain secrets and cannot be redacted: see `FORMAT.md`.
     Withheld,
 }
 
-/// Bytes of one direction that are not those that were sent.
+/// Replaced bytes of one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placeholder {
     /// The direction.
     pub direction: Direction,
-    /// Why.
+    /// Why the bytes were replaced.
     pub kind: PlaceholderKind,
-    /// Where they are in all bytes of that direction. Not empty.
+    /// Their range in all bytes of that direction. Not empty.
     pub range: Range<u64>,
 }
 
-/// What was said on one connection.
+/// The recording of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
-    /// What it begins with.
+    /// The header.
     pub header: Header,
-    /// What happened, in order.
+    /// The events, in order.
     pub records: Vec<Record>,
-    /// Which bytes are placeholders: by direction and offset, none of them within another.
+    /// The placeholders, sorted by direction and offset, without overlaps.
     pub placeholders: Vec<Placeholder>,
-    /// True if there was more than the recorder's limit allows. What followed is not there.
+    /// True if the recorder's limit was reached. Later records are missing.
     pub is_capped: bool,
 }
 
 impl Capture {
-    /// All bytes of one direction.
+    /// Returns all bytes of one direction.
     pub fn bytes(&self, direction: Direction) -> Vec<u8> {
         let pieces = self.records.iter().filter_map(|record| match (&record.what, direction) {
             (What::Received(bytes), Direction::Received) | (What::Sent(bytes), Direction::Sent) => {
@@ -114,7 +114,7 @@ impl Capture {
         pieces.collect::<Vec<_>>().concat()
     }
 
-    /// The direction of requests.
+    /// Returns the direction of requests.
     pub const fn requests(&self) -> Direction {
         match self.header.role {
             Role::Server => Direction::Received,
@@ -122,7 +122,7 @@ impl Capture {
         }
     }
 
-    /// The direction of responses.
+    /// Returns the direction of responses.
     pub const fn responses(&self) -> Direction {
         match self.header.role {
             Role::Server => Direction::Sent,
@@ -130,7 +130,7 @@ impl Capture {
         }
     }
 
-    /// The placeholders of one direction, as ranges of [`bytes`](Self::bytes).
+    /// Returns the placeholders of one direction, as ranges of [`bytes`](Self::bytes).
     pub fn placeholders_of(
         &self,
         direction: Direction,

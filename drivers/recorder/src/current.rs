@@ -1,4 +1,4 @@
-//! Which connection the running thread works for, so that what it draws and reads is recorded with it.
+//! The connection that the current thread is working on, so that its random bytes and clock readings are recorded with it.
 
 use crate::tape::Tape;
 use std::cell::RefCell;
@@ -7,14 +7,14 @@ thread_local! {
     static CURRENT: RefCell<Option<Tape>> = const { RefCell::new(None) };
 }
 
-/// Runs `act` for a connection.
+/// Runs `act` with this tape as the thread's current one.
 pub(crate) fn within<T>(tape: Option<&Tape>, act: impl FnOnce() -> T) -> T {
-    /// Puts back the one before, also when `act` panics.
+    /// Restores the previous tape, even if `act` panics.
     struct Before(Option<Tape>);
     impl Drop for Before {
         fn drop(&mut self) {
             let before = self.0.take();
-            // At the end of a thread there is nothing to put back.
+            // While the thread exits there may be nothing to restore.
             let _ = CURRENT.try_with(|current| current.replace(before));
         }
     }
@@ -23,7 +23,7 @@ pub(crate) fn within<T>(tape: Option<&Tape>, act: impl FnOnce() -> T) -> T {
     act()
 }
 
-/// Notes something about the connection that the thread works for, if it does.
+/// Records something on the thread's current tape, if it has one.
 pub(crate) fn note(note: impl FnOnce(&Tape)) {
     let current = CURRENT.try_with(|current| current.borrow().clone());
     if let Ok(Some(tape)) = current {

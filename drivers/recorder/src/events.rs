@@ -1,4 +1,4 @@
-//! Events for operators, which a subscriber of `tracing` receives: target `vgi_rpc_recorder`. They contain no recorded data.
+//! `tracing` events for operators, with the target `vgi_rpc_recorder`. They contain no recorded data.
 
 use std::io;
 use std::path::Path;
@@ -7,10 +7,10 @@ use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_reactor::Throttle;
 
-/// The target of all of them.
+/// The target of all events.
 const TARGET: &str = "vgi_rpc_recorder";
 
-/// Limits how often each is emitted: clients decide how often it happens.
+/// Limits how often each event is emitted, because clients can cause them.
 #[derive(Debug, Default)]
 pub(crate) struct Throttles {
     begun: Throttle,
@@ -18,7 +18,7 @@ pub(crate) struct Throttles {
     failing: Throttle,
 }
 
-/// A connection is recorded from now on, the `begun`th one.
+/// Reports that the recording of a connection begins, the `begun`th one.
 pub(crate) fn begun(throttles: &Throttles, transport: TransportKind, begun: usize) {
     if enabled!(target: TARGET, Level::INFO)
         && let Some(left_out) = throttles.begun.admit()
@@ -27,12 +27,12 @@ pub(crate) fn begun(throttles: &Throttles, transport: TransportKind, begun: usiz
     }
 }
 
-/// As many captures were begun as are wanted. This happens once.
+/// Reports that the maximum number of captures is reached. This happens once.
 pub(crate) fn full(max_captures: usize) {
     info!(target: TARGET, max_captures, "no more connections are recorded: the maximum number of captures is reached");
 }
 
-/// A capture has reached its limit.
+/// Reports that a capture has reached its limit.
 pub(crate) fn capped(throttles: &Throttles, max_bytes: u64) {
     if enabled!(target: TARGET, Level::INFO)
         && let Some(left_out) = throttles.capped.admit()
@@ -41,7 +41,7 @@ pub(crate) fn capped(throttles: &Throttles, max_bytes: u64) {
     }
 }
 
-/// A capture could not be written.
+/// Reports that a capture could not be written.
 pub(crate) fn failing(throttles: &Throttles, path: &Path, error: &io::Error) {
     if enabled!(target: TARGET, Level::WARN)
         && let Some(left_out) = throttles.failing.admit()

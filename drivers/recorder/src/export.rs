@@ -1,4 +1,4 @@
-//! Captures as files of tests: golden conversations and seeds of fuzz targets.
+//! Exports captures as test files: golden conversations and seeds of fuzz targets.
 
 use crate::capture::{Capture, Direction, What};
 use crate::redact::arrow_streams::Streams;
@@ -12,7 +12,7 @@ use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::keys;
 
-/// A conversation as the tests of `tests/golden` have it.
+/// A conversation in the form of the tests in `tests/golden`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Golden {
     /// The bytes of `NAME.request.bin`.
@@ -24,10 +24,10 @@ pub struct Golden {
 }
 
 impl Golden {
-    /// Adds the entry to the text of an `index.json` under a name. All else in the text stays as it is.
+    /// Adds the entry to the text of an `index.json` under a name. The rest of the text is unchanged.
     ///
     /// # Errors
-    /// When the text is not JSON with an object `scenarios`, or has a conversation of this name.
+    /// If the text is not JSON with an object `scenarios`, or already has a conversation of this name.
     pub fn add_to_index(&self, index: &str, name: &str) -> Result<String, ExportError> {
         let mut expected: Value =
             serde_json::from_str(index).map_err(|error| ExportError::Index(error.to_string()))?;
@@ -39,7 +39,7 @@ impl Golden {
         }
         let is_first = scenarios.is_empty();
         scenarios.insert(name.to_owned(), self.entry.clone());
-        // Where the object ends is where this entry makes the document that is expected.
+        // The object ends at the brace where inserting the entry results in the expected document.
         for (end, _) in index.rmatch_indices('}') {
             let (before, after) = index.split_at(end);
             let (before, comma) = (before.trim_end(), if is_first { "" } else { "," });
@@ -53,36 +53,36 @@ impl Golden {
     }
 }
 
-/// A capture cannot be made a test of this kind.
+/// Why a capture cannot be exported as a test.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// It is of a transport that such tests do not have.
+    /// These tests do not support the capture's transport.
     #[error("expected a capture of {expected}, got one of {got}")]
     Transport {
-        /// What is expected.
+        /// The expected transport.
         expected: &'static str,
-        /// What it is.
+        /// The capture's transport.
         got: TransportKind,
     },
-    /// There is no call in it.
+    /// The capture contains no call.
     #[error("expected at least one call in the capture, got none")]
     NoCall,
-    /// No seeds are made for a target of this name.
+    /// There is no fuzz target of this name for captures.
     #[error(
         "expected one of the targets server_session, client_connection, ipc_raw, http1_server, http1_client and capture, got {0:?}"
     )]
     Target(String),
-    /// The index of golden conversations cannot take another one.
+    /// The entry cannot be added to the index of golden conversations.
     #[error("the index cannot take another conversation: {0}")]
     Index(String),
 }
 
 impl Capture {
-    /// Makes a golden conversation. Parts that were cut off or withheld at the end of the capture are left out.
+    /// Makes a golden conversation. Truncated or withheld parts at the end of the capture are omitted.
     ///
     /// # Errors
-    /// When the capture is of HTTP, or has no call.
+    /// If the capture is of HTTP, or contains no call.
     pub fn golden(&self) -> Result<Golden, ExportError> {
         let got = self.header.transport;
         if got == TransportKind::Http {
@@ -137,7 +137,7 @@ impl Capture {
     /// Makes a seed of a fuzz target, by the target's name.
     ///
     /// # Errors
-    /// When there is no such target, or it is for another transport.
+    /// If there is no such target, or it is for another transport.
     pub fn seed(&self, target: &str) -> Result<Vec<u8>, ExportError> {
         let got = self.header.transport;
         let is_http = got == TransportKind::Http;
@@ -150,7 +150,7 @@ impl Capture {
         };
         match target {
             "server_session" | "ipc_raw" => of(false, &[], self.requests()),
-            // What the client calls: see the target.
+            // The first byte selects the client's call: see the target.
             "client_connection" => of(false, &[0], self.responses()),
             "http1_server" => of(true, &[0; 4], self.requests()),
             "http1_client" => of(true, &[0; 4], self.responses()),
@@ -160,7 +160,7 @@ impl Capture {
     }
 }
 
-/// The batches that can be read.
+/// Returns the batches up to the first error.
 fn batches(bytes: &[u8]) -> Vec<(arrow_array::RecordBatch, vgi_rpc_protocol::ipc::Metadata)> {
     let mut reader = Reader::new(Limits::default());
     reader.receive(Bytes::copy_from_slice(bytes));
@@ -173,7 +173,7 @@ fn batches(bytes: &[u8]) -> Vec<(arrow_array::RecordBatch, vgi_rpc_protocol::ipc
     batches
 }
 
-/// Protocol and method of each call.
+/// Returns the protocol and method of each call.
 fn calls(request: &[u8]) -> Vec<(String, String)> {
     let text = |found: Option<&str>| found.unwrap_or_default().to_owned();
     let batches = batches(request).into_iter().filter(|(_, metadata)| metadata.contains_key(keys::METHOD));
@@ -182,13 +182,13 @@ fn calls(request: &[u8]) -> Vec<(String, String)> {
     calls.collect()
 }
 
-/// Whether the input of a stream has no columns.
+/// Whether the inputs of a stream have no columns.
 fn is_producer(request: &[u8]) -> bool {
     let inputs = batches(request).into_iter().filter(|(_, metadata)| !metadata.contains_key(keys::METHOD));
     inputs.into_iter().all(|(batch, _)| batch.num_columns() == 0)
 }
 
-/// The last error that the client is given.
+/// Returns the last error in the responses.
 fn error(response: &[u8]) -> Option<RpcError> {
     let errors = batches(response).into_iter().filter_map(|(batch, metadata)| {
         (classify(batch.num_rows(), Some(&metadata)) == BatchKind::Error)

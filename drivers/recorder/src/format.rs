@@ -1,13 +1,13 @@
-//! Captures as bytes: `FORMAT.md` describes them.
+//! Encodes and parses captures: `FORMAT.md` describes the format.
 
 use crate::capture::{Capture, Direction, Header, Placeholder, PlaceholderKind, Record, Role, What};
 use std::time::Duration;
 use thiserror::Error;
 use vgi_rpc_protocol::service::TransportKind;
 
-/// What a capture begins with.
+/// The first bytes of a capture.
 pub const MAGIC: &[u8; 8] = b"vgi-rec\n";
-/// The version of the format that is written, and the only one that is read.
+/// The version of the format: the only one that is written and read.
 pub const VERSION: u8 = 1;
 
 const RECEIVED: u8 = 1;
@@ -20,41 +20,41 @@ const CLOCK: u8 = 7;
 const PLACEHOLDER: u8 = 8;
 const END: u8 = 9;
 
-/// Bytes that are not a capture.
+/// Why bytes are not a valid capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// They do not begin as a capture does.
+    /// They do not begin with [`MAGIC`].
     #[error("expected a capture, which begins with \"vgi-rec\\n\", got other bytes")]
     NotACapture,
-    /// They are of another version.
+    /// They have another version of the format.
     #[error("expected version {VERSION} of the format, got {0}")]
     Version(u8),
-    /// They end within the capture: the disk was full, or the process ended while it was written.
+    /// The capture is truncated: the disk was full, or the process ended while writing it.
     #[error("the capture is cut off: expected {expected} further bytes at offset {offset}, got {got}")]
     CutOff {
-        /// Where.
+        /// The offset.
         offset: usize,
         /// How many bytes were expected.
         expected: usize,
-        /// How many there are.
+        /// How many bytes remain.
         got: usize,
     },
-    /// A field has a value that it cannot have.
+    /// A field has an invalid value.
     #[error("the capture is damaged: {field} at offset {offset} is invalid")]
     Invalid {
         /// The field.
         field: &'static str,
-        /// Where.
+        /// The offset.
         offset: usize,
     },
-    /// Bytes follow the capture's end.
+    /// There are bytes after the capture's end.
     #[error("expected the end after the last record, got {0} further bytes")]
     TrailingBytes(usize),
 }
 
 impl Capture {
-    /// Writes a capture. What the format cannot express is cut: texts of more than 255 bytes, records of 4 GiB.
+    /// Encodes a capture. Truncates what the format cannot express: a server id of more than 255 bytes, a record of 4 GiB.
     pub fn encode(&self) -> Vec<u8> {
         let Self { header, records, placeholders, is_capped } = self;
         let mut bytes = MAGIC.to_vec();
@@ -64,7 +64,7 @@ impl Capture {
             TransportKind::Unix => 2,
             TransportKind::Tcp => 3,
             TransportKind::Http => 4,
-            // This version of the format has no number for it, and a reader refuses 0.
+            // This version of the format has no number for it, and a reader rejects 0.
             _ => 0,
         });
         bytes.push(match header.role {
@@ -112,10 +112,10 @@ impl Capture {
         bytes
     }
 
-    /// Reads a capture, the whole of `bytes`. Takes memory in proportion to them.
+    /// Parses all of `bytes` as a capture. Uses memory in proportion to them.
     ///
     /// # Errors
-    /// When they are not a capture of this [`VERSION`], whole and with nothing behind it.
+    /// If they are not exactly one complete capture of this [`VERSION`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let mut input = Input { bytes, offset: 0 };
         if !bytes.starts_with(MAGIC) {
@@ -154,7 +154,7 @@ impl Capture {
     }
 }
 
-/// Records that have been read.
+/// The records that have been parsed.
 #[derive(Default)]
 struct Body {
     records: Vec<Record>,
@@ -229,7 +229,7 @@ impl Body {
         }
     }
 
-    /// A placeholder that lies behind those before it, and within the bytes of its direction.
+    /// Parses a placeholder. It must follow the previous ones and lie within the bytes of its direction.
     fn placeholder(&self, payload: &[u8]) -> Option<Placeholder> {
         let mut input = Input { bytes: payload, offset: 0 };
         let (direction, total) = match input.byte().ok()? {
@@ -266,7 +266,7 @@ fn write(bytes: &mut Vec<u8>, kind: u8, elapsed: u64, payload: &[u8]) {
     bytes.extend(payload.get(..count as usize).unwrap_or(payload));
 }
 
-/// What is left to read.
+/// The bytes that remain to be parsed.
 struct Input<'a> {
     bytes: &'a [u8],
     offset: usize,
@@ -286,7 +286,7 @@ impl<'a> Input<'a> {
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
         let taken = self.take(N)?;
-        // It has N bytes.
+        // `taken` has N bytes.
         Ok(taken.try_into().unwrap_or([0; N]))
     }
 
@@ -302,7 +302,7 @@ impl<'a> Input<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// The field that was read last has a value that it cannot have.
+    /// Creates the error for the last field, which begins `bytes_read` bytes before the offset.
     fn invalid(&self, field: &'static str, bytes_read: usize) -> FormatError {
         FormatError::Invalid { field, offset: self.offset.saturating_sub(bytes_read) }
     }

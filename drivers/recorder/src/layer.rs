@@ -1,4 +1,4 @@
-//! Recording connections of a server on the event loop: a machine around the protocol's own.
+//! Records server connections on the event loop, with a machine that wraps the protocol's own.
 
 use crate::capture::Role;
 use crate::current::within;
@@ -15,10 +15,10 @@ use std::task::Waker;
 use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Layer, Machine, Origin, Phase, Step};
 
-/// Most bytes of output that are taken from the machine inside at a time. The rest stays in its account.
+/// The maximum number of output bytes that are taken from the inner machine at a time. The rest stays in the inner machine.
 const OUTPUT_BYTES: usize = 256 << 10;
 
-/// Records the connections of a server. It stands inside TLS and behind a proxy's header, so what is recorded is the plaintext.
+/// Records the connections of a server. It is applied after TLS and the proxy's header, so the plaintext is recorded.
 #[derive(Clone, Debug)]
 pub struct RecordingLayer {
     recorder: Recorder,
@@ -27,7 +27,7 @@ pub struct RecordingLayer {
 }
 
 impl Recorder {
-    /// Records the connections of a server on the event loop. `server_id` names the instance in the captures.
+    /// Returns a layer that records the connections of a server on the event loop. `server_id` is written to the captures.
     pub fn layer(&self, transport: TransportKind, server_id: impl Into<Arc<str>>) -> RecordingLayer {
         RecordingLayer { recorder: self.clone(), transport, server_id: server_id.into() }
     }
@@ -41,7 +41,7 @@ impl Layer for RecordingLayer {
     }
 }
 
-/// Makes machines that are recorded.
+/// Creates machines whose connections are recorded.
 #[derive(Debug)]
 pub struct RecordingAcceptor<A> {
     inner: A,
@@ -67,15 +67,16 @@ impl<A: Acceptor> Acceptor for RecordingAcceptor<A> {
     }
 }
 
-/// A connection that is recorded, or that came when there were enough captures. Once nothing is recorded any more, because the
-/// capture has reached its limit or the recorder was closed, its bytes are neither looked at nor copied.
+/// A connection that is recorded, unless the maximum number of captures was reached. After the capture has reached its limit or
+/// the recorder was closed, the connection's bytes are neither inspected nor copied.
 pub struct RecordingMachine<M> {
     machine: M,
-    /// `None` when nothing is recorded.
+    /// `None` if the connection is not recorded.
     tape: Option<Tape>,
-    /// What the machine inside gave, and was not sent yet.
+    /// Output of the inner machine that is not yet sent.
     output: BytesMut,
-    /// A job is out. What is read of the clock meanwhile depends on when other threads run.
+    /// Whether a job is running. Clock readings of `poll` are then not recorded, because they depend on the timing of other
+    /// threads.
     has_job: bool,
 }
 
@@ -85,7 +86,7 @@ impl<M: fmt::Debug> fmt::Debug for RecordingMachine<M> {
     }
 }
 
-/// A job of a connection that is recorded.
+/// A job of a recorded connection.
 #[derive(Debug)]
 pub struct RecordedJob<J> {
     job: J,
@@ -110,7 +111,7 @@ impl<M> Drop for RecordingMachine<M> {
 }
 
 impl<M: Machine> RecordingMachine<M> {
-    /// Whether what comes and goes is recorded.
+    /// Whether bytes are currently recorded.
     fn is_recorded(&mut self) -> bool {
         Tape::live(&mut self.tape).is_some()
     }
@@ -146,12 +147,12 @@ impl<M: Machine> Machine for RecordingMachine<M> {
         self.machine.receive_descriptor(descriptor);
     }
 
-    /// `None` while the connection is recorded, so that all that comes is seen by [`receive`](Machine::receive).
+    /// Returns `None` while the connection is recorded, so that all input passes through [`receive`](Machine::receive).
     fn read_buf(&mut self) -> Option<&mut [u8]> {
         if self.is_recorded() { None } else { self.machine.read_buf() }
     }
 
-    /// Only called when the machine inside has lent memory, so nothing is recorded.
+    /// Only called after the inner machine has lent memory, so nothing is recorded.
     fn advance(&mut self, count: usize) {
         self.machine.advance(count);
     }
@@ -160,7 +161,7 @@ impl<M: Machine> Machine for RecordingMachine<M> {
         if let Some(tape) = &self.tape {
             tape.received(bytes);
         }
-        // Recording may have ended since memory to read into was asked for, so the machine may have some.
+        // Recording may have ended since `read_buf` was called, so the inner machine may have memory to read into.
         self.within(|machine| {
             let mut rest = bytes;
             while !rest.is_empty() {
@@ -225,7 +226,7 @@ impl<M: Machine> Machine for RecordingMachine<M> {
     fn poll_transmit(&mut self) -> Option<RecordedOutput<'_, M::Output<'_>>> {
         if !self.output.has_remaining() {
             if !self.is_recorded() {
-                // The memory of what was recorded goes with it.
+                // Frees the buffer, which is no longer needed.
                 self.output = BytesMut::new();
                 return self.machine.poll_transmit().map(RecordedOutput::Passed);
             }
@@ -252,12 +253,12 @@ impl<M: Machine> Machine for RecordingMachine<M> {
     }
 }
 
-/// What a [`RecordingMachine`] sends.
+/// The output of a [`RecordingMachine`].
 #[derive(Debug)]
 pub enum RecordedOutput<'a, O> {
-    /// It was recorded, and copied for that.
+    /// Output that was recorded, and copied for that.
     Recorded(&'a mut BytesMut),
-    /// The output of the machine inside, which is not recorded.
+    /// Output of the inner machine, which is not recorded.
     Passed(O),
 }
 

@@ -1,4 +1,4 @@
-//! Where captures go to be written.
+//! The channel to the thread that writes captures, and its counters.
 
 use crate::events::{self, Throttles};
 use crate::raw::Raw;
@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 /// Longer than any pause.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How many captures were written, and how many were not; and how often that is reported.
+/// How many captures were written and dropped, and the throttles of the events.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) written: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) throttles: Throttles,
-    /// Until then no capture begins, since one could not be written.
+    /// Until when no capture begins, because one could not be written.
     pause: Mutex<Option<Instant>>,
 }
 
 impl Counts {
-    /// A capture could not be written: no other one begins for so long.
+    /// Lets no capture begin for this long, because one could not be written.
     pub(crate) fn pause(&self, pause: Duration) {
         let now = Instant::now();
         let end = now.checked_add(pause).unwrap_or_else(|| now + A_YEAR);
         *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 
-    /// Whether captures may begin.
+    /// Whether no captures may begin.
     pub(crate) fn is_paused(&self) -> bool {
         let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
         *pause = pause.take().filter(|end| Instant::now() < *end);
@@ -36,7 +36,7 @@ impl Counts {
     }
 }
 
-/// The way to the thread that writes captures.
+/// Sends captures to the thread that writes them.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     sender: Mutex<Option<Sender<Raw>>>,
@@ -48,12 +48,12 @@ impl Outlet {
         Self { sender: Mutex::new(Some(sender)), counts }
     }
 
-    /// Has a capture redacted and written, or counts it as dropped. Never waits.
+    /// Sends a capture to the thread that redacts and writes it, or counts it as dropped. Never blocks.
     pub(crate) fn write(&self, raw: Raw) {
         if raw.is_capped {
             events::capped(&self.counts.throttles, raw.header.max_bytes);
         }
-        // The value is replaced in one step.
+        // The value is replaced in a single step, so it is valid after a panic.
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let is_sent = sender.as_ref().is_some_and(|sender| sender.send(raw).is_ok());
         if !is_sent {
@@ -65,7 +65,7 @@ impl Outlet {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Nothing more is to be written.
+    /// Closes the channel: later captures are dropped.
     pub(crate) fn close(&self) {
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

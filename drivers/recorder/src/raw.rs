@@ -1,19 +1,19 @@
-//! What was collected of one connection, with its secrets.
+//! The unredacted records of one connection.
 
 use crate::capture::{Header, Record, Role, What};
 use std::fmt;
 use std::time::Instant;
 
-/// What a record counts beside its bytes.
+/// How much a record counts in addition to its bytes.
 const RECORD_BYTES: usize = 64;
 
-/// What was collected. It has secrets in it.
+/// The unredacted records. They contain secrets.
 pub(crate) struct Raw {
     pub(crate) header: Header,
     pub(crate) records: Vec<Record>,
     pub(crate) is_capped: bool,
     began: Instant,
-    /// How many bytes may still be collected.
+    /// How many more bytes may be recorded.
     room: usize,
 }
 
@@ -23,12 +23,12 @@ impl Raw {
         Self { header, records: Vec::new(), is_capped: false, began: Instant::now(), room }
     }
 
-    /// What was collected elsewhere.
+    /// Creates it from existing records.
     pub(crate) fn of(header: Header, records: Vec<Record>, is_capped: bool) -> Self {
         Self { header, records, is_capped, began: Instant::now(), room: 0 }
     }
 
-    /// Whether nothing more is to be collected.
+    /// Whether recording has ended.
     pub(crate) fn is_full(&self) -> bool {
         self.is_capped || self.room == 0
     }
@@ -43,7 +43,7 @@ impl Raw {
         self.records.push(Record { elapsed, what });
     }
 
-    /// Takes as much as there is room for.
+    /// Records as many of the bytes as there is room for.
     pub(crate) fn take(&mut self, bytes: &[u8], make: impl FnOnce(Vec<u8>) -> What) {
         let room = self.room.saturating_sub(RECORD_BYTES);
         let taken = bytes.get(..room).unwrap_or(bytes);

@@ -1,4 +1,4 @@
-//! The recorder: which connections are recorded, and who writes the captures.
+//! The recorder: selects the connections to record, and owns the thread that writes captures.
 
 use crate::capture::{Header, Role};
 use crate::current;
@@ -26,7 +26,7 @@ pub const DEFAULT_MAX_CAPTURES: usize = 64;
 /// The default of [`RecorderOptions::pause_after_trouble`].
 pub const DEFAULT_PAUSE: Duration = Duration::from_secs(10);
 
-/// Where captures are written, and how many.
+/// Options of a recorder: the folder for captures, and limits.
 #[derive(Clone)]
 pub struct RecorderOptions {
     folder: PathBuf,
@@ -48,7 +48,7 @@ impl fmt::Debug for RecorderOptions {
 }
 
 impl RecorderOptions {
-    /// Writes captures to a folder that exists. Those who can read it can read the data of the calls.
+    /// Creates options that write captures to an existing folder. Any user who can read it can read the data of the calls.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -59,39 +59,38 @@ impl RecorderOptions {
         }
     }
 
-    /// Sets how many bytes are recorded of one connection, both directions together; each record counts 64 more. The rest is
+    /// Sets how many bytes of one connection are recorded, for both directions together; each record counts 64 more. The rest is
     /// not recorded. Default 1 MiB.
     ///
-    /// A capture is in memory until its connection ends or it reaches this limit.
+    /// A capture is kept in memory until its connection ends or it reaches this limit.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Sets how many connections are recorded: the first ones. Default 64. This also limits the memory
-    /// of captures that are not written yet.
+    /// Sets how many connections are recorded: the first ones. Default 64. This also limits the memory for captures that are not
+    /// yet written.
     pub fn max_captures(mut self, captures: usize) -> Self {
         self.max_captures = captures;
         self
     }
 
-    /// Sets for how long no further connection is recorded after a capture could not be written. Default 10 s. What is recorded already
-    /// goes on.
+    /// Sets how long no new recording begins after a capture could not be written. Default 10 s. Recordings in progress continue.
     pub fn pause_after_trouble(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
     }
 
-    /// Has `on_trouble` called when a capture is dropped because it cannot be written.
+    /// Sets a function that is called when a capture is dropped because it cannot be written.
     pub fn on_trouble(mut self, on_trouble: impl Fn(&io::Error) + Send + Sync + 'static) -> Self {
         self.on_trouble = Some(Arc::new(on_trouble));
         self
     }
 
-    /// Begins to record. Starts a thread, which redacts captures and writes them.
+    /// Creates the recorder, and starts the thread that redacts and writes captures.
     ///
     /// # Errors
-    /// When the folder is not there, or the system has no entropy or refuses a thread.
+    /// If the folder does not exist, the system has no entropy, or the thread cannot be started.
     pub fn open(self) -> io::Result<Recorder> {
         let folder = fs::metadata(&self.folder).map_err(|error| {
             io::Error::new(error.kind(), format!("the folder {}: {error}", self.folder.display()))
@@ -102,9 +101,9 @@ impl RecorderOptions {
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-        // It has no limit of its own: there are no more captures than `max_captures`.
+        // It needs no limit: there are at most `max_captures` captures.
         let (sender, receiver) = channel();
-        // The thread holds the sender until it ends.
+        // The thread keeps the sender until it ends.
         let (held, ended) = channel();
         let counts = Arc::<Counts>::default();
         let inner = Arc::new(Inner {
@@ -133,7 +132,7 @@ impl RecorderOptions {
     }
 }
 
-/// Records connections. Clones are the same recorder.
+/// Records connections. Clones share one recorder.
 #[derive(Clone)]
 pub struct Recorder(Arc<Inner>);
 
@@ -143,14 +142,14 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// What the clones of a recorder share.
+/// The state that the clones of a recorder share.
 struct Inner {
     max_bytes: usize,
     max_captures: usize,
     begun: AtomicUsize,
     counts: Arc<Counts>,
     outlet: Arc<Outlet>,
-    /// Tapes that may not be finished.
+    /// The tapes that may still be recording.
     live: Mutex<Vec<Weak<Shared>>>,
     writer: Mutex<Option<WriterThread>>,
 }
@@ -163,23 +162,23 @@ struct WriterThread {
 }
 
 impl Recorder {
-    /// How many connections were begun to be recorded.
+    /// Returns how many recordings have begun.
     pub fn begun(&self) -> usize {
         self.0.begun.load(Ordering::Relaxed).min(self.0.max_captures)
     }
 
-    /// How many captures were written.
+    /// Returns how many captures were written.
     pub fn written(&self) -> u64 {
         self.0.counts.written.load(Ordering::Relaxed)
     }
 
-    /// How many captures were dropped, because they could not be written.
+    /// Returns how many captures were dropped because they could not be written.
     pub fn dropped(&self) -> u64 {
         self.0.counts.dropped.load(Ordering::Relaxed)
     }
 
-    /// Records the random bytes that `entropy` gives, where a connection that is recorded draws them: for
-    /// [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder). A replay gives them again.
+    /// Wraps `entropy` so that the random bytes that a recorded connection draws are recorded. Pass it to
+    /// [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder). A replay returns the same bytes.
     pub fn entropy<E: Fn(&mut [u8]) + Send + Sync>(
         &self,
         entropy: E,
@@ -190,8 +189,7 @@ impl Recorder {
         }
     }
 
-    /// Records the times that `clock` tells, where a connection that is recorded reads them. It returns the time since the
-    /// Unix epoch.
+    /// Wraps `clock` so that the readings of a recorded connection are recorded. It returns the time since the Unix epoch.
     pub fn clock<C: Fn() -> Duration + Send + Sync>(
         &self,
         clock: C,
@@ -203,8 +201,8 @@ impl Recorder {
         }
     }
 
-    /// Ends the captures of connections that are still open, and waits until all captures are written, for at most this long.
-    /// False if they are not: the thread goes on as long as the process does. Nothing is recorded afterwards.
+    /// Ends the captures of open connections, and waits at most `patience` until all captures are written. Returns false if they
+    /// are not; the thread then continues while the process runs. Nothing is recorded afterwards.
     pub fn close(&self, patience: Duration) -> bool {
         let live = std::mem::take(&mut *lock(&self.0.live));
         live.iter().filter_map(Weak::upgrade).for_each(|shared| shared.finish());
@@ -220,7 +218,7 @@ impl Recorder {
         true
     }
 
-    /// Begins a capture, unless there are enough or the last one could not be written.
+    /// Begins a capture, unless the maximum is reached, recording is paused, or the recorder is closed.
     pub(crate) fn begin(
         &self,
         transport: TransportKind,
@@ -261,6 +259,6 @@ impl Recorder {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is guarded is changed in one step.
+    // Every change of the guarded value is a single step, so it is valid after a panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

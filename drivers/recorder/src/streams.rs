@@ -1,4 +1,4 @@
-//! Recording a connection over a reader and a writer, and a client's transport.
+//! Records a connection over a reader and a writer, and a client's transport.
 
 use crate::capture::Role;
 use crate::recorder::Recorder;
@@ -13,8 +13,8 @@ use vgi_rpc_client::Transport;
 use vgi_rpc_protocol::service::TransportKind;
 
 impl Recorder {
-    /// Records what a server reads and writes on a pair of streams, such as stdin and stdout. `seed` is that of the server's
-    /// ids, so that a replay makes the same.
+    /// Records the input and output of a server on a pair of streams, such as stdin and stdout. `seed` is the seed of the
+    /// server's ids, so that a replay generates the same ids.
     pub fn streams<R: Read, W: Write>(
         &self,
         reader: R,
@@ -30,7 +30,7 @@ impl Recorder {
         )
     }
 
-    /// Records what a client reads and writes.
+    /// Records the input and output of a client.
     pub fn transport<T: Transport>(&self, inner: T, kind: TransportKind) -> RecordedTransport<T> {
         let tape = self.begin(kind, Role::Client, 0, "");
         RecordedTransport { inner, _closes: Arc::new(Closes(tape.clone())), tape }
@@ -48,7 +48,7 @@ impl Drop for Closes {
     }
 }
 
-/// A reader whose bytes are recorded.
+/// A reader that records the bytes that it reads.
 pub struct RecordedReader<R> {
     inner: R,
     tape: Option<Tape>,
@@ -56,14 +56,14 @@ pub struct RecordedReader<R> {
     _closes: Arc<Closes>,
 }
 
-/// A writer whose bytes are recorded.
+/// A writer that records the bytes that it writes.
 pub struct RecordedWriter<W> {
     inner: W,
     tape: Option<Tape>,
     _closes: Arc<Closes>,
 }
 
-/// A client's transport whose bytes are recorded.
+/// A client's transport that records its bytes.
 pub struct RecordedTransport<T> {
     inner: T,
     tape: Option<Tape>,

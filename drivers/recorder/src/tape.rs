@@ -1,4 +1,4 @@
-//! What is collected of one connection, in memory and within its limit.
+//! A tape: collects the records of one connection in memory, up to its limit.
 
 use crate::capture::What;
 use crate::outlet::Outlet;
@@ -7,11 +7,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// One connection that is being recorded. Clones record the same one.
+/// The recording of one connection. Clones write to the same recording.
 #[derive(Clone)]
 pub(crate) struct Tape(Arc<Shared>);
 
-/// What the clones of a tape share.
+/// The state that the clones of a tape share.
 pub(crate) struct Shared {
     raw: Mutex<Option<Raw>>,
     outlet: Arc<Outlet>,
@@ -59,14 +59,14 @@ impl Tape {
         self.note(|raw| raw.push(What::Clock(now), 0));
     }
 
-    /// The connection is over.
+    /// Records the end of the connection, and finishes the tape.
     pub(crate) fn close(&self) {
         self.note(|raw| raw.push(What::Closed, 0));
         self.0.finish();
     }
 
-    /// The tape, while anything is recorded on it: until the limit is reached or the recorder closed. Then it is dropped,
-    /// and further bytes are ignored.
+    /// Returns the tape while it is recording: until the limit is reached or the recorder is closed. Then drops it, and further
+    /// bytes are ignored.
     pub(crate) fn live(tape: &mut Option<Self>) -> Option<&Self> {
         *tape = tape.take().filter(|tape| tape.0.lock().is_some());
         tape.as_ref()
@@ -87,11 +87,11 @@ impl Tape {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Option<Raw>> {
-        // A record is pushed or it is not.
+        // A record is either pushed or not, so the value is valid after a panic.
         self.raw.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives what was collected to be written, once.
+    /// Sends the records to the writer, once.
     pub(crate) fn finish(&self) {
         let raw = self.lock().take();
         if let Some(raw) = raw {

@@ -1,4 +1,4 @@
-//! A conversation as text.
+//! Formats a conversation as text.
 
 use crate::capture::{Capture, Direction, What};
 use crate::redact::arrow_streams::Streams;
@@ -16,28 +16,28 @@ use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
 use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::{Limits, OneLine};
 
-/// The most rows of a batch that are shown.
+/// The maximum number of rows of a batch that are shown.
 const MAX_ROWS: usize = 8;
-/// The most characters of a value that are shown.
+/// The maximum number of characters of a value that are shown.
 const MAX_CHARACTERS: usize = 120;
-/// The most bytes of a coded body that are decoded.
+/// The maximum decoded size of a body with a content coding.
 const MAX_DECODED_BYTES: u64 = 64 << 20;
 
-/// Shows a conversation: a line for each request, batch, log, error and end, with the time since the connection began.
+/// Formats a conversation: a line for each request, batch, log, error and end, with the time since the connection began.
 #[derive(Debug)]
 pub struct Transcript<'a>(&'a Capture);
 
 impl Capture {
-    /// The conversation as text.
+    /// Returns a view that formats the conversation as text.
     pub fn transcript(&self) -> Transcript<'_> {
         Transcript(self)
     }
 }
 
-/// A line, and where it belongs.
+/// A line, and its place in the order.
 struct Line {
     elapsed: Duration,
-    /// Orders lines of the same time: requests come before what answers them.
+    /// Orders lines of the same time: requests precede their responses.
     is_response: bool,
     text: String,
 }
@@ -73,7 +73,7 @@ impl fmt::Display for Transcript<'_> {
 }
 
 impl Transcript<'_> {
-    /// When the byte before this place of a direction came.
+    /// Returns the time of the byte before this offset of a direction.
     fn time_of(&self, direction: Direction, end: usize) -> Duration {
         let mut before = 0;
         for record in &self.0.records {
@@ -144,7 +144,7 @@ impl Transcript<'_> {
     }
 }
 
-/// What a body says, once its content coding is undone.
+/// Returns the lines of a body after decoding its content coding.
 fn body_texts(message: &Message, bytes: &[u8], body: Vec<u8>, is_response: bool) -> Vec<(usize, String)> {
     let coding = ["x-vgi-content-encoding", "content-encoding"]
         .iter()
@@ -157,19 +157,19 @@ fn body_texts(message: &Message, bytes: &[u8], body: Vec<u8>, is_response: bool)
     decoded.map(|body| texts_of(&body, is_response)).unwrap_or_default()
 }
 
-/// What output of a server says, a line for each batch and end.
+/// Formats a server's output: a line for each batch and end.
 pub(crate) fn output_lines(output: &[u8]) -> Vec<String> {
     texts_of(output, true).into_iter().map(|(_, text)| text).collect()
 }
 
-/// What a response over HTTP says: its status, and a line for each batch and end of its body.
+/// Formats an HTTP response: its status, and a line for each batch and end of its body.
 pub(crate) fn response_lines(response: &Message, bytes: &[u8]) -> Vec<String> {
     let body = body_texts(response, bytes, response.body_bytes(bytes), true);
     let status = format!("< {}", response.status);
     std::iter::once(status).chain(body.into_iter().map(|(_, text)| text)).collect()
 }
 
-/// What Arrow streams say, with the end of each message.
+/// Formats Arrow streams: the lines, each with the end offset of its message.
 fn texts_of(bytes: &[u8], is_response: bool) -> Vec<(usize, String)> {
     let arrow = if is_response { "<" } else { ">" };
     let found = Streams::read(bytes);
@@ -231,7 +231,7 @@ fn batch_text(batch: &RecordBatch, metadata: &Metadata, is_response: bool) -> St
     OneLine(&line).to_string()
 }
 
-/// The schema of a batch, and its first rows.
+/// Formats the schema of a batch and its first rows.
 fn rows(batch: &RecordBatch) -> String {
     let schema = batch.schema();
     let fields = schema.fields().iter().map(|field| {

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-/// What the names of captures end with.
+/// The file name extension of captures.
 pub const EXTENSION: &str = "vgirec";
 
 pub(crate) type OnTrouble = dyn Fn(&io::Error) + Send + Sync;
@@ -24,7 +24,7 @@ pub(crate) struct Writer {
     pub(crate) key: PlaceholderKey,
     pub(crate) counts: Arc<Counts>,
     pub(crate) on_trouble: Option<Arc<OnTrouble>>,
-    /// For how long no capture begins after one that cannot be written.
+    /// How long no new capture begins after one could not be written.
     pub(crate) pause: Duration,
 }
 
@@ -51,7 +51,7 @@ impl Writer {
                     self.counts.dropped.fetch_add(1, Ordering::Relaxed);
                     events::failing(&self.counts.throttles, &path, &error);
                     if let Some(report) = &self.on_trouble {
-                        // What the application does here is not to end the thread.
+                        // A panic of the application must not end the thread.
                         let _ = catch_unwind(AssertUnwindSafe(|| report(&error)));
                     }
                 }
@@ -60,7 +60,7 @@ impl Writer {
     }
 }
 
-/// Writes a file that was not there before and that its owner alone can read. Without all of its bytes there is none.
+/// Writes a new file that only its owner can read. If writing fails, the file is removed.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -72,7 +72,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file: File = options.open(path)?;
     let written = file.write_all(bytes);
     if written.is_err() {
-        // A part of a capture is refused by its reader in any case.
+        // If this fails too, readers still reject the truncated capture.
         let _ = fs::remove_file(path);
     }
     written

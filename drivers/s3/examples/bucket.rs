@@ -1,8 +1,8 @@
-//! A worker whose large results lie in a bucket, an S3 server that checks signatures, and a client, in one program that says what
-//! went through the bucket: `cargo run -p vgi-rpc-s3 --example bucket`. With the argument `serve` it serves for other clients,
+//! Runs a worker that stores large results in a bucket, an S3 server that checks signatures, and a client in one program, and
+//! prints the bucket's requests: `cargo run -p vgi-rpc-s3 --example bucket`. With the argument `serve` it serves other clients,
 //! until its stdin ends.
 //!
-//! With AWS's own S3, `S3Storage::new("my-bucket")` is all: region and credentials come from the environment.
+//! With AWS's own S3, `S3Storage::new("my-bucket")` is sufficient: region and credentials come from the environment.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "support/server.rs"]
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Calls for a result of so many bytes. Returns what came of it, with what the bucket was asked for meanwhile.
+/// Requests a result of this many bytes. Returns lines about the result and about the bucket's requests.
 pub fn run(bytes: i64) -> Result<Vec<String>, Box<dyn Error>> {
     let s3 = Server::start("access-key-id", "secret-access-key")?;
     let storage = storage(&s3)?;
@@ -44,7 +44,7 @@ pub fn run(bytes: i64) -> Result<Vec<String>, Box<dyn Error>> {
     let (url, handle) = (worker.address().to_string(), worker.handle());
     let serving = thread::spawn(|| worker.run());
 
-    // A client needs no credentials: it is given signed URLs.
+    // A client needs no credentials: it receives signed URLs.
     let options = FetchOptions { policy: storage.fetch_policy(), ..FetchOptions::default() };
     let external = External::new(options, HttpFetcher::new(HttpOptions::default())?);
     let mut client = ClientOptions::default().build(&url)?.client().external(external);
@@ -86,7 +86,7 @@ fn storage(s3: &Server) -> Result<S3Storage, Box<dyn Error>> {
     Ok(storage.build()?)
 }
 
-/// A worker that stores results of a mebibyte or more.
+/// Creates a worker that stores results of 1 MiB or more.
 fn worker(storage: &S3Storage) -> Result<BoundHttpServer, Box<dyn Error>> {
     let read =
         Method::new("read").param("bytes", DataType::Int64).returns(DataType::Binary).unary(|args, _| {

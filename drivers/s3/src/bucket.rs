@@ -1,4 +1,4 @@
-//! Where a bucket is, and URLs of its objects that are signed.
+//! A bucket's location, and signed URLs of its objects.
 
 use crate::credentials::Credentials;
 use crate::error::S3SettingsError;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use url::Url;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 
-/// What is done with an object.
+/// An action on an object.
 #[derive(Clone, Copy)]
 pub(crate) enum Action<'a> {
     Get,
@@ -26,7 +26,7 @@ pub(crate) enum Action<'a> {
 }
 
 impl Action<'_> {
-    /// Its name in S3's interface.
+    /// Returns its name in S3's API.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Get => "GetObject",
@@ -53,14 +53,14 @@ impl Action<'_> {
 /// A bucket in a region.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
-    /// Set by the operator; otherwise that of the region.
+    /// Set by the operator; otherwise the region's endpoint is used.
     endpoint: Option<Url>,
     path_style: bool,
     bucket: rusty_s3::Bucket,
 }
 
 impl Bucket {
-    /// A bucket at an endpoint, or else at that of its region.
+    /// Creates a bucket at an endpoint, or at that of its region.
     pub(crate) fn new(
         name: &str,
         region: &str,
@@ -86,12 +86,12 @@ impl Bucket {
         self.bucket.region()
     }
 
-    /// The same bucket in another region.
+    /// Returns the same bucket in another region.
     pub(crate) fn in_region(&self, region: &str) -> Result<Self, S3SettingsError> {
         Self::new(self.name(), region, self.endpoint.clone(), self.path_style)
     }
 
-    /// The URL of an action on an object. It may be used for so long from this time on, since the Unix epoch.
+    /// Signs the URL of an action on an object. The URL is valid for `expiry` from this time on, which is since the Unix epoch.
     pub(crate) fn sign(
         &self,
         action: Action<'_>,
@@ -129,13 +129,14 @@ impl Bucket {
         Location::parse(url.as_str()).ok()
     }
 
-    /// The body that completes an upload of these parts, in their order.
+    /// Returns the body of the request that completes an upload of these parts, in this order.
     pub(crate) fn complete_body(&self, etags: &[String]) -> String {
         let etags = etags.iter().map(String::as_str);
         CompleteMultipartUpload::new(&self.bucket, None, "", "", etags).body()
     }
 
-    /// Which URLs are fetched: at an endpoint of the operator's those of the bucket alone, wherever it is; otherwise any public one.
+    /// Returns which URLs may be fetched: if the operator has set an endpoint, only those of the bucket, at any address;
+    /// otherwise any public URL.
     pub(crate) fn fetch_policy(&self) -> UrlPolicy {
         if self.endpoint.is_none() {
             return UrlPolicy::https_public();

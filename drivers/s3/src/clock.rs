@@ -1,4 +1,4 @@
-//! The time, corrected once it is known to be wrong.
+//! A clock that is corrected once it is known to be wrong.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use vgi_rpc_external::unix_time;
 
-/// S3 refuses times that are 15 minutes away from its own. What is nearer is left as it is.
+/// S3 refuses times that differ by 15 minutes from its own. Differences up to this one, in seconds, are not corrected.
 const TOLERATED: i64 = 4 * 60;
 
-/// The time since the Unix epoch.
+/// A clock that returns the time since the Unix epoch.
 #[derive(Clone)]
 pub(crate) struct Clock {
     base: Arc<dyn Fn() -> Duration + Send + Sync>,
-    /// Seconds that are added.
+    /// The seconds that are added to the time.
     offset: Arc<AtomicI64>,
 }
 
@@ -32,21 +32,21 @@ impl Clock {
         self.at(self.offset())
     }
 
-    /// Seconds that are added now.
+    /// Returns the seconds that are currently added.
     pub(crate) fn offset(&self) -> i64 {
         self.offset.load(Ordering::Relaxed)
     }
 
-    /// The time now, with so many seconds added.
+    /// Returns the current time, with this many seconds added.
     pub(crate) fn at(&self, offset: i64) -> Duration {
         shifted((self.base)(), offset)
     }
 
-    /// Sets the clock to the server's time, unless another thread has.
+    /// Sets the clock to the server's time, unless another thread has already done so.
     pub(crate) fn correct(&self, server: Duration) {
         let base = (self.base)();
         if skew(shifted(base, self.offset()), server).is_some() {
-            // Stored and not added: threads that correct the clock at the same time store the same.
+            // This is stored, not added: threads that correct the clock at the same time store the same value.
             self.offset.store(difference(base, server), Ordering::Relaxed);
         }
     }
@@ -57,13 +57,13 @@ fn shifted(time: Duration, by: i64) -> Duration {
     if by < 0 { time.saturating_sub(seconds) } else { time.saturating_add(seconds) }
 }
 
-/// Seconds by which the server is ahead of a time.
+/// Returns the seconds by which the server is ahead of a time.
 fn difference(time: Duration, server: Duration) -> i64 {
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     seconds(server).saturating_sub(seconds(time))
 }
 
-/// Seconds by which the server is ahead of a time, if they are too many.
+/// Returns the seconds by which the server is ahead of a time, if they need a correction.
 pub(crate) fn skew(now: Duration, server: Duration) -> Option<i64> {
     let skew = difference(now, server);
     (skew.saturating_abs() > TOLERATED).then_some(skew)

@@ -1,4 +1,4 @@
-//! Why an object could not be stored, or a URL not signed. No text and no `Debug` shows what is secret.
+//! Why an object could not be stored or a URL not signed, and invalid settings. No text and no `Debug` contains a secret.
 
 use crate::credentials::CredentialsError;
 use std::fmt;
@@ -6,65 +6,65 @@ use thiserror::Error;
 use vgi_rpc_external::{NameError, TransferErrorKind};
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
 
-/// Why S3 did not do what it was asked.
+/// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error("{operation} failed{}: {kind} (bucket {bucket})", After(*.attempts))]
 pub struct S3Error {
-    /// What was asked, by its name in S3's interface, such as `PutObject`.
+    /// The operation, by its name in S3's API, such as `PutObject`.
     pub operation: &'static str,
     /// The bucket.
     pub bucket: String,
-    /// What was wrong with the last attempt.
+    /// Why the last attempt failed.
     pub kind: S3ErrorKind,
-    /// Attempts that were made. 0 if no request was sent.
+    /// The number of attempts. 0 if no request was sent.
     pub attempts: u32,
 }
 
-/// What was wrong with an attempt.
+/// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum S3ErrorKind {
     /// There are no credentials.
     #[error("no credentials: {0}")]
     Credentials(Box<CredentialsError>),
-    /// The credentials have expired, or are not valid any more, and so are those that were asked for instead.
+    /// The credentials have expired or are no longer valid, and so are the ones that were requested instead.
     #[error("the credentials are refused ({code})")]
     CredentialsRefused {
         /// The code of S3's error.
         code: String,
     },
-    /// The credentials do not allow it, or a URL that was signed for it has expired.
+    /// The credentials do not allow the operation, or a URL that was signed for it has expired.
     #[error("not allowed ({code})")]
     Denied {
         /// The code of S3's error.
         code: String,
     },
-    /// The bucket is in another region than the one that requests are signed for.
+    /// The bucket is in another region than the one that the request was signed for.
     #[error("the bucket is not in region {used}{}", InRegion(.named.as_deref()))]
     WrongRegion {
         /// The region that the request was signed for.
         used: String,
-        /// The region that S3 named, if it named one.
+        /// The region that S3 named, if any.
         named: Option<String>,
     },
-    /// This machine's clock is wrong, and the time that S3 gave did not help.
+    /// This machine's clock is wrong, and correcting it by S3's time did not help.
     #[error("the clock differs by {seconds} s from that of S3")]
     ClockSkew {
         /// Seconds by which S3's clock is ahead.
         seconds: i64,
     },
-    /// There is no such bucket.
+    /// The bucket does not exist.
     #[error("there is no such bucket")]
     NoSuchBucket,
-    /// S3 asks for fewer requests, and still did after the last attempt.
-    #[error("S3 asks for fewer requests ({status}, {code})")]
+    /// S3 throttles requests, and still did at the last attempt.
+    #[error("S3 throttles requests ({status}, {code})")]
     Throttled {
         /// The status of the response.
         status: u16,
         /// The code of S3's error.
         code: String,
     },
-    /// Another error of S3's.
+    /// Another error of S3.
     #[error("S3 answered with status {status} ({code})")]
     Service {
         /// The status of the response.
@@ -72,16 +72,16 @@ pub enum S3ErrorKind {
         /// The code of S3's error; `none` if it has none.
         code: String,
     },
-    /// S3's answer cannot be read.
-    #[error("expected {expected} in the answer of S3")]
+    /// S3's response is invalid.
+    #[error("expected {expected} in S3's response")]
     Malformed {
         /// What is missing.
         expected: &'static str,
     },
-    /// The object is larger than S3 takes.
-    #[error("the object has {len} bytes, more than S3 takes ({max})")]
+    /// The object is larger than S3 accepts.
+    #[error("the object has {len} bytes, more than S3 accepts ({max})")]
     TooLarge {
-        /// Bytes of the object.
+        /// The object's size in bytes.
         len: u64,
         /// The limit.
         max: u64,
@@ -92,13 +92,13 @@ pub enum S3ErrorKind {
     /// The object cannot be named.
     #[error("{0}")]
     Name(NameError),
-    /// The URL that was signed is too long, or otherwise cannot be used.
+    /// The signed URL is too long, or cannot be used for another reason.
     #[error("the signed URL cannot be used")]
     Url,
 }
 
 impl S3ErrorKind {
-    /// Which class of failures an effect that ends with this belongs to.
+    /// Returns the reason of the failed effect.
     pub fn reason(&self) -> FailureReason {
         match self {
             Self::Transfer(kind) => kind.reason(),
@@ -116,7 +116,7 @@ impl From<CredentialsError> for S3ErrorKind {
     }
 }
 
-/// A failure reaches clients. What is wrong with the server's credentials is for its operator alone, and stays in the error.
+/// Failures are sent to clients. Why the server has no credentials is only for its operator, so it is omitted.
 impl From<S3Error> for Failure {
     fn from(error: S3Error) -> Self {
         let message = match &error.kind {
@@ -146,11 +146,11 @@ impl fmt::Display for InRegion<'_> {
     }
 }
 
-/// Settings that are invalid, or lack something.
+/// Why settings are invalid or incomplete.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum S3SettingsError {
-    /// The text is not the URL of a bucket. It is not repeated, since it may hold credentials.
+    /// The text is not the URL of a bucket. It is not repeated, because it may contain credentials.
     #[error("expected s3://BUCKET or s3://BUCKET/PREFIX")]
     Url,
     /// The name of the bucket is invalid.
@@ -162,16 +162,16 @@ pub enum S3SettingsError {
     /// The region is invalid.
     #[error("expected a region such as eu-west-1, got {0:?}")]
     Region(String),
-    /// The endpoint is invalid. It is not repeated, because it may have a password.
+    /// The endpoint is invalid. It is not repeated, because it may contain a password.
     #[error("expected an endpoint of http or https, with a host and without user, query and fragment")]
     Endpoint,
-    /// A URL may be used from a second up to 7 days.
+    /// The expiry is not within 1 s to 7 days.
     #[error("expected an expiry of 1 s to 7 days, got {0:?}")]
     Expiry(std::time::Duration),
-    /// Parts have 5 MiB to 5 GiB.
+    /// The size of parts is not within 5 MiB to 5 GiB.
     #[error("expected parts of 5 MiB to 5 GiB, got {0} bytes")]
     PartBytes(u64),
-    /// A single request stores 5 GiB at most.
+    /// The multipart threshold is more than 5 GiB, the most that a single request can store.
     #[error("expected a multipart threshold of at most 5 GiB, got {0} bytes")]
     MultipartFrom(u64),
     /// The prefix of names is invalid.

@@ -1,29 +1,29 @@
-//! What S3 says when it does not do what it was asked: the code of an error, the region of a bucket, the time.
+//! Parses S3's error responses: the code of the error, the region of the bucket, the time.
 
 use http::StatusCode;
 use http::header::DATE;
 use std::time::Duration;
 use vgi_rpc_external::{HttpResponse, date, retry_after};
 
-/// A longer text is not a code.
+/// The maximum length of an error code.
 const MAX_CODE_BYTES: usize = 64;
 
-/// A response that is an error.
+/// An error response.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) status: StatusCode,
-    /// The code of the error. The answer to `HEAD` has none.
+    /// The code of the error. The response to `HEAD` has none.
     pub(crate) code: Option<String>,
     /// The region of the bucket, if the response names it.
     pub(crate) region: Option<String>,
     /// The server's time, since the Unix epoch.
     pub(crate) date: Option<Duration>,
-    /// How long to wait before another attempt.
+    /// How long to wait before the next attempt.
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl Fault {
-    /// Reads an error. Nothing is kept of its message: that of a wrong signature repeats what was signed.
+    /// Parses an error. Its message is discarded: that of a wrong signature repeats the signed text.
     pub(crate) fn read(response: &HttpResponse) -> Self {
         let text = String::from_utf8_lossy(&response.body);
         let header = response.headers.get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
@@ -42,21 +42,21 @@ impl Fault {
         self.code.as_deref().is_some_and(|code| codes.contains(&code))
     }
 
-    /// Whether the server is busy or out of order for a moment.
+    /// Whether the server is temporarily busy or unavailable.
     pub(crate) fn is_temporary(&self) -> bool {
         matches!(self.status.as_u16(), 429 | 500..=599)
             || self.is(&["SlowDown", "InternalError", "RequestTimeout", "OperationAborted"])
     }
 
-    /// Whether the credentials were refused in a way that newer ones may not be.
+    /// Whether the credentials were refused, but newer ones may be accepted.
     pub(crate) fn is_of_credentials(&self) -> bool {
         let codes = ["ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "TokenRefreshRequired"];
-        // The answer to HEAD has no code. 403 says there that the object is not there or is not to be read.
+        // The response to HEAD has no code. Its 403 means that the object does not exist or may not be read.
         self.is(&codes) || self.code.is_none() && matches!(self.status.as_u16(), 400 | 401)
     }
 }
 
-/// The code of the error in an answer of AWS.
+/// Returns the error code in a response of AWS.
 pub(crate) fn code(text: &str) -> Option<String> {
     let is_code = |code: &String| {
         (1..=MAX_CODE_BYTES).contains(&code.len())
@@ -65,14 +65,14 @@ pub(crate) fn code(text: &str) -> Option<String> {
     text.contains("<Error").then(|| element(text, "Code")).flatten().filter(is_code)
 }
 
-/// Whether a text may be the name of a region, which becomes part of a host's name.
+/// Whether a text may be the name of a region. It becomes part of a host name.
 pub(crate) fn is_region(text: &str) -> bool {
     (1..=MAX_CODE_BYTES).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// The text of the first element of this name, which has no elements in it. AWS's answers are so flat that this is all of XML
-/// that they need.
+/// Returns the text of the first element of this name that has no child elements. AWS's responses are flat, so they need no more
+/// of XML.
 pub(crate) fn element(text: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     let (content, _) = rest.split_once(&format!("</{name}>"))?;

@@ -1,4 +1,4 @@
-//! An object in several parts, some at a time. Parts share the object's memory, so more of them take no more of it.
+//! Stores an object in several parts, some of them concurrently. The parts share the object's memory and need no more.
 
 use crate::bucket::Action;
 use crate::error::{S3Error, S3ErrorKind};
@@ -14,19 +14,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_external::HttpResponse;
 
-/// How long it may take to abort an upload that has failed, beside the time limit of the upload.
+/// The time limit for aborting a failed upload, in addition to the time limit of the upload.
 const ABORT_TIME: Duration = Duration::from_secs(10);
 
 /// How an object is divided.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Division {
-    /// Bytes of a part.
+    /// The size of a part in bytes.
     pub(crate) part_bytes: u64,
-    /// Most parts that are uploaded at a time.
+    /// The maximum number of parts that are uploaded at a time.
     pub(crate) parallel: usize,
 }
 
-/// An upload that has begun.
+/// An upload in progress.
 struct Upload<'a> {
     client: &'a Client,
     object: &'a str,
@@ -35,7 +35,7 @@ struct Upload<'a> {
 }
 
 impl Client {
-    /// Stores an object in parts. If that fails, the parts that are stored are removed again.
+    /// Stores an object in parts. If that fails, removes the stored parts.
     pub(crate) fn put_parts(
         &self,
         object: &str,
@@ -61,7 +61,7 @@ impl Client {
 }
 
 impl Upload<'_> {
-    /// Uploads the parts. Returns the tags that S3 gave them, in their order.
+    /// Uploads the parts. Returns their tags, in order.
     fn put(&self, parts: &[Vec<Bytes>], parallel: usize) -> Result<Vec<String>, S3Error> {
         let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
         let etags = Mutex::new(vec![String::new(); parts.len()]);
@@ -86,7 +86,7 @@ impl Upload<'_> {
         };
         thread::scope(|scope| {
             for _ in 1..parallel.min(parts.len()) {
-                // Where no thread can be started, there are fewer at a time.
+                // If a thread cannot be started, fewer parts are uploaded at a time.
                 let builder = thread::Builder::new().name("vgi-rpc-s3".to_owned());
                 if builder.spawn_scoped(scope, work).is_err() {
                     break;
@@ -101,7 +101,7 @@ impl Upload<'_> {
     }
 
     fn put_part(&self, index: usize, part: &[Bytes]) -> Result<String, S3Error> {
-        // There are at most 10,000.
+        // There are at most 10,000 parts.
         let number = u16::try_from(index.saturating_add(1)).unwrap_or(u16::MAX);
         let action = Action::UploadPart { upload_id: &self.upload_id, number };
         let content = Content { headers: HeaderMap::new(), body: part.to_vec() };
@@ -117,8 +117,8 @@ impl Upload<'_> {
         let content = Content { headers: HeaderMap::new(), body: vec![body] };
         match self.client.run(action, self.object, &content, self.deadline) {
             Ok(_) => Ok(()),
-            // The answer to an attempt that succeeded may have been lost. That may be the first one as well: a request is sent
-            // again if the server closes a connection that was in use before.
+            // The response to a successful attempt may have been lost, even to the first one: a request is sent again if the
+            // server closes a reused connection.
             Err(error) if is_unknown(&error.kind) && self.is_stored(len) => Ok(()),
             Err(error) => Err(error),
         }
@@ -129,19 +129,19 @@ impl Upload<'_> {
         head.is_ok_and(|response| content_length(&response) == Some(len))
     }
 
-    /// Removes what is stored of the parts. If that fails too, a rule of the bucket has to do it.
+    /// Removes the stored parts. If that fails too, a lifecycle rule of the bucket has to remove them.
     fn abort(&self) {
         let action = Action::AbortMultipart { upload_id: &self.upload_id };
         let _ = self.client.run(action, self.object, &Content::default(), Instant::now() + ABORT_TIME);
     }
 }
 
-/// Whether S3 does not know the upload, or not any more.
+/// Whether S3 does not or no longer know the upload.
 fn is_unknown(kind: &S3ErrorKind) -> bool {
     matches!(kind, S3ErrorKind::Service { code, .. } if code == "NoSuchUpload")
 }
 
-/// Bytes of an object, as the answer to `HEAD` says.
+/// Returns the size of an object, from the response to `HEAD`.
 pub(crate) fn content_length(response: &HttpResponse) -> Option<u64> {
     response.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

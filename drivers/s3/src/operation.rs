@@ -1,4 +1,4 @@
-//! One operation on an object: requests that are signed anew, until one succeeds or none would.
+//! Runs one operation on an object: sends requests, each signed anew, until one succeeds or no other can.
 
 use crate::bucket::{Action, Bucket};
 use crate::clock::{Clock, skew};
@@ -13,36 +13,36 @@ use std::time::{Duration, Instant};
 use vgi_rpc_external::{Backoff, HttpFetcher, HttpRequest, HttpResponse, TransferErrorKind, Waiting};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 
-/// How long the URL of a request of this process may be used.
+/// The validity of the URLs of this process's own requests.
 const EXPIRY: Duration = Duration::from_secs(15 * 60);
 
-/// What operations need.
+/// The state that operations share.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) fetcher: HttpFetcher,
     pub(crate) credentials: Cache,
     pub(crate) clock: Clock,
     pub(crate) backoff: Backoff,
-    /// In the region that S3 has named, if it is another one than that which was set.
+    /// The bucket, in the region that S3 has named if it differs from the set one.
     pub(crate) bucket: Mutex<Arc<Bucket>>,
 }
 
-/// What is sent with an operation.
+/// The headers and body of an operation.
 #[derive(Clone, Default)]
 pub(crate) struct Content {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<Bytes>,
 }
 
-/// What a request was signed with.
+/// The parameters of a request's signature.
 struct Signed<'a> {
-    /// What was added to the clock.
+    /// The offset of the clock.
     offset: i64,
     bucket: &'a Bucket,
     credentials: &'a Arc<Credentials>,
 }
 
-/// What was done once already about an operation that failed.
+/// Which corrections were already made for a failed operation.
 #[derive(Default)]
 struct Done {
     clock: bool,
@@ -50,10 +50,10 @@ struct Done {
     credentials: bool,
 }
 
-/// How an operation goes on.
+/// How an operation continues after an error.
 enum Next {
     Now,
-    /// With other credentials than these.
+    /// Retry with other credentials than these.
     WithOthers(Arc<Credentials>),
     AfterPause(S3ErrorKind, Option<Duration>),
     End(S3ErrorKind),
@@ -64,12 +64,12 @@ impl Client {
         self.bucket.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// An error of an operation for which no request was sent.
+    /// Creates the error of an operation.
     pub(crate) fn error(&self, action: Action<'_>, kind: S3ErrorKind, attempts: u32) -> S3Error {
         S3Error { operation: action.name(), bucket: self.bucket().name().to_owned(), kind, attempts }
     }
 
-    /// A URL for others, which may be used until a time since the Unix epoch: for `expiry`, or until the credentials expire.
+    /// Signs a URL to pass on. Returns it with its end, since the Unix epoch: after `expiry`, or when the credentials expire.
     pub(crate) fn presign(
         &self,
         action: Action<'_>,
@@ -87,7 +87,7 @@ impl Client {
         Ok((url.ok_or_else(|| failed(S3ErrorKind::Url))?, now + expiry))
     }
 
-    /// Does it, and returns a response of success. The deadline holds for all attempts together.
+    /// Runs the operation, and returns the successful response. The deadline applies to all attempts together.
     pub(crate) fn run(
         &self,
         action: Action<'_>,
@@ -154,20 +154,20 @@ impl Client {
         request.body = content.body.clone();
         let response = self.fetcher.exchange(url, &request, &UrlPolicy::unrestricted(), left);
         let response = response.map_err(|error| Failed::Transfer(error.kind))?;
-        // The answer to the last request of an upload has its status before S3 knows how the upload ends.
+        // S3 sends the status of the response to an upload's last request before it knows the upload's result.
         let is_error = !response.status.is_success()
             || matches!(action, Action::CompleteMultipart { .. }) && Fault::read(&response).code.is_some();
         if is_error { Err(Failed::Fault(Fault::read(&response))) } else { Ok(response) }
     }
 
-    /// What is to be done about an error of S3's.
+    /// Decides how to continue after an error of S3.
     fn judge(&self, fault: &Fault, signed: &Signed<'_>, done: &mut Done) -> Next {
         let code = || fault.code.clone().unwrap_or_else(|| "none".to_owned());
         let status = fault.status.as_u16();
-        // Errors about time have several codes, and the answer to HEAD none: the server's clock decides.
+        // Errors about time have several codes, and the response to HEAD has none, so the server's clock is compared.
         if matches!(status, 400 | 401 | 403)
             && let Some(server) = fault.date
-            // The request may have taken long, and another thread may have corrected the clock since.
+            // The request may have taken long, and another thread may have corrected the clock in between.
             && let Some(seconds) = skew(self.clock.at(signed.offset), server)
         {
             if std::mem::replace(&mut done.clock, true) {
@@ -177,7 +177,7 @@ impl Client {
             return Next::Now;
         }
         if fault.is(&["RequestTimeTooSkewed"]) {
-            // S3 does not say what time it is, or its own times disagree.
+            // S3 did not send its time, or its own times disagree.
             return Next::End(S3ErrorKind::ClockSkew { seconds: 0 });
         }
         if let Some(next) = self.judge_region(fault, signed.bucket, done) {
@@ -204,7 +204,7 @@ impl Client {
         })
     }
 
-    /// What is to be done about a wrong region, if that is what is wrong.
+    /// Decides how to continue if the region is wrong; `None` if it is not.
     fn judge_region(&self, fault: &Fault, bucket: &Bucket, done: &mut Done) -> Option<Next> {
         let is_redirect = matches!(fault.status.as_u16(), 301 | 307 | 308);
         let codes = [
@@ -221,7 +221,7 @@ impl Client {
             Next::End(S3ErrorKind::WrongRegion { used, named })
         };
         match named {
-            // The bucket may be named with its region in any answer, and nothing else be wrong with the request.
+            // Any response may contain the bucket's region, even if it is an error about something else.
             Some(region) if is_redirect || fault.is(&codes) || matches!(fault.status.as_u16(), 400 | 403) => {
                 if std::mem::replace(&mut done.region, true) {
                     return Some(wrong(Some(region)));
@@ -230,7 +230,7 @@ impl Client {
                 *self.bucket.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(moved);
                 Some(Next::Now)
             }
-            // The first code has other reasons too. An answer that names the region which was used is about something else.
+            // The first code has other reasons too. A response that names the used region is about something else.
             None if is_redirect || fault.region.is_none() && fault.is(codes.get(1..).unwrap_or_default()) => {
                 Some(wrong(None))
             }
@@ -239,7 +239,7 @@ impl Client {
     }
 }
 
-/// Why an attempt gave no response of success.
+/// Why an attempt has no successful response.
 enum Failed {
     Transfer(TransferErrorKind),
     Fault(Fault),

@@ -1,23 +1,23 @@
-//! A gather list in parts, which share its memory.
+//! Divides a gather list into parts, which share its memory.
 
 use bytes::Bytes;
 
-/// Most parts of an upload.
+/// The maximum number of parts of an upload.
 pub(crate) const MAX_PARTS: u64 = 10_000;
-/// Bytes of the smallest part, except the last one.
+/// The minimum size of a part, except the last one.
 pub(crate) const MIN_PART_BYTES: u64 = 5 << 20;
-/// Bytes of the largest part, and of the largest object that one request stores.
+/// The maximum size of a part, and of an object that is stored by one request.
 pub(crate) const MAX_PART_BYTES: u64 = 5 << 30;
-/// Bytes of the largest object.
+/// The maximum size of an object.
 pub(crate) const MAX_OBJECT_BYTES: u64 = 5 << 40;
 
-/// How large the parts of an object are: as large as is asked, or as that there are not too many.
+/// Returns the size of an object's parts: the wanted size, or larger so that there are not too many parts.
 pub(crate) const fn part_bytes(len: u64, wanted: u64) -> u64 {
     let least = len.div_ceil(MAX_PARTS);
     if wanted > least { wanted } else { least }
 }
 
-/// Cuts a gather list into parts of so many bytes, of which the last one may have fewer.
+/// Divides a gather list into parts of this many bytes. The last one may have fewer.
 pub(crate) fn cut(segments: &[Bytes], part_bytes: u64) -> Vec<Vec<Bytes>> {
     let (mut parts, mut part, mut room) = (Vec::new(), Vec::new(), part_bytes.max(1));
     for segment in segments {

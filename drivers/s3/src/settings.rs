@@ -1,4 +1,4 @@
-//! The settings of a bucket, where their defaults come from, and what makes them invalid.
+//! The settings of a bucket, with their defaults and validation.
 
 use crate::bucket::Bucket;
 use crate::clock::Clock;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use url::Url;
 use vgi_rpc_external::{Backoff, HttpFetcher, HttpOptions, ObjectNames};
 
-/// Longest time for which a URL can be signed.
+/// The longest validity of a signed URL.
 const MAX_EXPIRY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The settings of an [`S3Storage`]. Made by [`S3Storage::builder`].
@@ -38,26 +38,26 @@ pub struct S3Builder {
     fetcher: Option<HttpFetcher>,
 }
 
-// Here, because the storage knows nothing of its builder.
+// These are here because the storage does not depend on its builder.
 impl S3Storage {
-    /// A bucket whose region, endpoint and credentials the environment says.
+    /// Creates a storage whose region, endpoint and credentials come from the environment.
     ///
     /// # Errors
-    /// When the name is invalid, a variable is, or there is no region.
+    /// If the name or a variable is invalid, or there is no region.
     pub fn new(bucket: impl Into<String>) -> Result<Self, S3SettingsError> {
         Self::builder(bucket).build()
     }
 
-    /// The settings of a bucket, of which each has a default.
+    /// Returns the settings of a bucket, with defaults.
     pub fn builder(bucket: impl Into<String>) -> S3Builder {
         S3Builder::new(bucket.into())
     }
 
-    /// The settings of a bucket and a prefix, `s3://BUCKET/PREFIX`. The prefix is a folder, also without a slash at its end; without
-    /// one it is `vgi-rpc/`.
+    /// Returns the settings of a bucket and a prefix, `s3://BUCKET/PREFIX`. The prefix is a folder, even without a slash at its
+    /// end. Default `vgi-rpc/`.
     ///
     /// # Errors
-    /// When it is no such URL.
+    /// If this is not such a URL.
     pub fn from_url(url: &str) -> Result<S3Builder, S3SettingsError> {
         S3Builder::from_url(url)
     }
@@ -85,8 +85,8 @@ impl S3Builder {
         }
     }
 
-    /// Of the bucket and prefix in a URL, `s3://BUCKET` or `s3://BUCKET/PREFIX`. The prefix is a folder: a slash is added at its
-    /// end. Without one it is that of [`ObjectNames`].
+    /// Parses the bucket and prefix of a URL, `s3://BUCKET` or `s3://BUCKET/PREFIX`. The prefix is a folder: a slash is added at
+    /// its end. The default is that of [`ObjectNames`].
     fn from_url(text: &str) -> Result<Self, S3SettingsError> {
         let wrong = || S3SettingsError::Url;
         let rest = text.strip_prefix("s3://").ok_or_else(wrong)?;
@@ -102,89 +102,89 @@ impl S3Builder {
         Ok(builder.names(ObjectNames::random(format!("{prefix}/")).map_err(S3SettingsError::Prefix)?))
     }
 
-    /// Sets how objects are named. Default: at random, below `vgi-rpc/`.
+    /// Sets how objects are named. Default: random names below `vgi-rpc/`.
     pub fn names(mut self, names: ObjectNames) -> Self {
         self.names = names;
         self
     }
 
-    /// The prefix of names, as it is set now.
+    /// Returns the current prefix of names.
     pub fn prefix(&self) -> &str {
         self.names.prefix()
     }
 
-    /// Sets the region of the bucket. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, or that of the profile; `us-east-1` where an
-    /// endpoint is set. If S3 names another one, that is used from then on.
+    /// Sets the region of the bucket. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, or that of the profile; otherwise `us-east-1`
+    /// if an endpoint is set. If S3 names another region, that one is used from then on.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
     }
 
-    /// Sets the endpoint: an `https` URL, or an `http` URL inside a trusted network. Default: `AWS_ENDPOINT_URL_S3`,
-    /// `AWS_ENDPOINT_URL`, or else AWS's endpoint of the region.
+    /// Sets the endpoint: an `https` URL, or an `http` URL in a trusted network. Default: `AWS_ENDPOINT_URL_S3`,
+    /// `AWS_ENDPOINT_URL`, or AWS's endpoint for the region.
     ///
-    /// Whoever fetches objects must be able to reach it, and to allow it:
+    /// Clients that fetch objects must be able to reach it, and must allow it:
     /// [`fetch_policy`](vgi_rpc_external::ObjectStorage::fetch_policy) does.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(url.into());
         self
     }
 
-    /// Sets whether the bucket is in the path of URLs, and not in the host. Default: where an endpoint is set, and where the
-    /// name of the bucket has a dot, which certificates do not match.
+    /// Sets whether the bucket is in the path of URLs instead of the host. Default: if an endpoint is set, or if the name of the
+    /// bucket has a dot, which certificates do not match.
     pub fn path_style(mut self, in_path: bool) -> Self {
         self.path_style = Some(in_path);
         self
     }
 
-    /// Sets where credentials come from. Default: [`Chain::standard`] of the environment.
+    /// Sets the source of credentials. Default: [`Chain::standard`] of the environment.
     pub fn credentials(mut self, provider: impl ProvideCredentials) -> Self {
         self.credentials = Some(Box::new(provider));
         self
     }
 
-    /// Sets the variables that the defaults of region, endpoint and credentials come from. Default: the process's.
+    /// Sets the variables for the defaults of region, endpoint and credentials. Default: those of the process.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
         self
     }
 
-    /// Sets how long signed URLs may be used, 1 s to 7 days. Default one hour.
+    /// Sets how long signed URLs are valid, 1 s to 7 days. Default one hour.
     ///
-    /// A URL that is signed with temporary credentials ends with them: it is signed for what they have left, if that is less.
-    /// They are refreshed from 15 minutes before their end on.
+    /// A URL that is signed with temporary credentials stops working when they expire: if that is earlier, it is signed for that
+    /// time. They are refreshed from 15 minutes before they expire.
     pub fn expiry(mut self, expiry: Duration) -> Self {
         self.expiry = expiry;
         self
     }
 
-    /// Sets how long it may take to store an object, with all attempts. Default 60 s, as for the effect itself.
+    /// Sets the time limit for storing an object, with all attempts. Default 60 s, like that of the effect.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// Sets the size, in bytes, from which objects are stored in parts. Default 16 MiB; 5 GiB at most.
+    /// Sets the size, in bytes, from which objects are stored in parts. Default 16 MiB; at most 5 GiB.
     pub fn multipart_from(mut self, bytes: u64) -> Self {
         self.multipart_from = bytes;
         self
     }
 
-    /// Sets the size of parts, 5 MiB to 5 GiB. Default 8 MiB. The parts of a very large object are larger, so that there are
-    /// 10,000 at most.
+    /// Sets the size of parts, 5 MiB to 5 GiB. Default 8 MiB. The parts of a very large object are larger, so that there are at
+    /// most 10,000.
     pub fn part_bytes(mut self, bytes: u64) -> Self {
         self.part_bytes = bytes;
         self
     }
 
-    /// Sets how many parts of an object are stored at a time, each on a thread of its own. At least 1; 4 by default. They share
-    /// the memory of the object.
+    /// Sets how many parts of an object are stored at a time, each on its own thread. At least 1; default 4. They share the
+    /// memory of the object.
     pub fn parallel_parts(mut self, parts: usize) -> Self {
         self.parallel_parts = parts.max(1);
         self
     }
 
-    /// Sets the age at which an object is stored again although it is there. Default 12 hours. Storing an object again restarts
+    /// Sets the age at which an existing object is stored again. Default 12 hours. Storing an object again restarts
     /// the time after which a lifecycle rule of the bucket removes it. This matters only for names
     /// [by content](ObjectNames::by_content).
     pub fn store_again_after(mut self, age: Duration) -> Self {
@@ -204,16 +204,16 @@ impl S3Builder {
         self
     }
 
-    /// Sets what sends requests, to share its connections or its trust. Default: one of its own.
+    /// Sets the fetcher that sends requests, to share its connections or its trusted certificates. Default: a new one.
     pub fn fetcher(mut self, fetcher: HttpFetcher) -> Self {
         self.fetcher = Some(fetcher);
         self
     }
 
-    /// Makes the storage. No request is sent, and no credentials are looked for.
+    /// Creates the storage. Does not send requests or look for credentials.
     ///
     /// # Errors
-    /// When a setting is invalid, or there is no region.
+    /// If a setting is invalid, or there is no region.
     pub fn build(self) -> Result<S3Storage, S3SettingsError> {
         self.check()?;
         let endpoint = self.endpoint.clone();
@@ -277,7 +277,7 @@ impl S3Builder {
     }
 }
 
-/// Whether a text can be a bucket's name, of which old ones have more letters than AWS allows today.
+/// Whether a text can be a bucket's name. Old names may have characters that AWS no longer allows.
 fn is_bucket(name: &str) -> bool {
     (3..=63).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
@@ -386,7 +386,7 @@ mod tests {
             assert_eq!(error, S3SettingsError::Endpoint);
             assert!(!format!("{error} {error:?}").contains("s3cr3t"));
         }
-        // A host that is an address has no subdomains.
+        // An IP address has no subdomains.
         assert_eq!(
             error(Ok(bucket().endpoint("http://127.0.0.1:9000").path_style(false))),
             S3SettingsError::Endpoint

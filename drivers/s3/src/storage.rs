@@ -1,4 +1,4 @@
-//! A bucket as a store of objects.
+//! A bucket as an object store.
 
 use crate::bucket::Action;
 use crate::error::{S3Error, S3ErrorKind};
@@ -19,7 +19,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// Stores objects in a bucket, and signs the URLs under which they are fetched and uploaded. Clones share connections and
 /// credentials.
 ///
-/// Its methods block, and may be called on any number of threads at a time.
+/// Its methods block, and may be called on any number of threads concurrently.
 #[derive(Clone, Debug)]
 pub struct S3Storage(Arc<Inner>);
 
@@ -29,7 +29,7 @@ struct Inner {
     settings: Settings,
 }
 
-/// How objects are stored.
+/// The settings of a storage.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) names: ObjectNames,
@@ -45,7 +45,7 @@ impl S3Storage {
         Self(Arc::new(Inner { client, settings }))
     }
 
-    /// The region that requests are signed for: the one that was set, until S3 names another one.
+    /// Returns the region that requests are signed for: the set one, until S3 names another one.
     pub fn region(&self) -> String {
         self.0.client.bucket().region().to_owned()
     }
@@ -53,7 +53,7 @@ impl S3Storage {
     /// Stores an object. Returns the URL under which it can be fetched.
     ///
     /// # Errors
-    /// When S3 does not take it within the time limit, or there are no credentials.
+    /// If S3 does not store it within the time limit, or there are no credentials.
     pub fn put(&self, object: &Object) -> Result<Location, S3Error> {
         let Inner { client, settings } = &*self.0;
         let deadline = deadline(settings.time_limit);
@@ -67,7 +67,7 @@ impl S3Storage {
             let coding = object.coding.map(|coding| HeaderValue::from_static(coding.as_str()));
             headers.extend(coding.map(|coding| (CONTENT_ENCODING, coding)));
             let content = Content { headers, body: object.segments.clone() };
-            // An upload has one part at least.
+            // An upload has at least one part.
             if object.len >= settings.multipart_from && object.len > 0 {
                 client.put_parts(&name, content, object.len, settings.division, deadline)?;
             } else {
@@ -77,7 +77,7 @@ impl S3Storage {
         Ok(client.presign(Action::Get, &name, settings.expiry)?.0)
     }
 
-    /// Whether an object of this name and length is there, and will be for a while.
+    /// Whether an object of this name and length exists and is not too old.
     fn is_stored(&self, name: &str, len: u64, deadline: Instant) -> Result<bool, S3Error> {
         let Inner { client, settings } = &*self.0;
         match client.run(Action::Head, name, &Content::default(), deadline) {
@@ -88,17 +88,17 @@ impl S3Storage {
                 });
                 Ok(is_young && content_length(&response) == Some(len))
             }
-            // Without the permission to list, S3 does not say that an object is not there.
+            // Without the permission to list, S3 does not report that an object does not exist.
             Err(S3Error { kind: S3ErrorKind::Denied { .. }, .. }) => Ok(false),
             Err(S3Error { kind: S3ErrorKind::Service { status: 404, .. }, .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// A pair of URLs for an object that a client is to upload: one for `PUT`, with any content type, and one for `GET`.
+    /// Returns a pair of URLs for an object that a client will upload: one for `PUT`, with any content type, and one for `GET`.
     ///
     /// # Errors
-    /// When there are no credentials, or no name.
+    /// If there are no credentials, or the object cannot be named.
     pub fn upload_url(&self) -> Result<UploadUrl, S3Error> {
         let Inner { client, settings } = &*self.0;
         let failed = |error: NameError| client.error(Action::Put, S3ErrorKind::Name(error), 0);
@@ -128,7 +128,7 @@ impl ObjectStorage for S3Storage {
 }
 
 impl fmt::Display for S3Storage {
-    /// The URL of bucket and prefix.
+    /// Formats the URL of the bucket and prefix.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.0.client.bucket().name(), self.0.settings.names.prefix())
     }

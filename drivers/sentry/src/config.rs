@@ -1,4 +1,4 @@
-//! Settings of what is sent to Sentry.
+//! Settings of the data that is sent to Sentry.
 
 use serde_json::{Map, Value};
 use std::fmt;
@@ -8,7 +8,7 @@ use vgi_rpc_protocol::wire::code::Code;
 /// Parameters by name.
 pub(crate) type Redactor = dyn Fn(Map<String, Value>) -> Map<String, Value> + Send + Sync;
 
-/// What is sent. Every setting says its default.
+/// What is sent. The documentation of each setting has its default.
 pub struct SentryConfig {
     pub(crate) capture_errors: bool,
     pub(crate) performance: bool,
@@ -63,7 +63,7 @@ impl fmt::Debug for SentryConfig {
 }
 
 impl SentryConfig {
-    /// The defaults.
+    /// Returns the default settings.
     pub fn new() -> Self {
         Self::default()
     }
@@ -74,16 +74,14 @@ impl SentryConfig {
         self
     }
 
-    /// Sets whether each call is a span. Default false: spans count toward Sentry's quota, and beside OpenTelemetry they say
-    /// the same twice.
+    /// Sets whether each call is a span. Default false: spans count toward Sentry's quota, and duplicate those of OpenTelemetry.
     pub fn enable_performance(mut self, enable: bool) -> Self {
         self.performance = enable;
         self
     }
 
-    /// Sets whether callers decide, by their header `sentry-trace`, if a call's span is sampled. Default false: the sample rate of
-    /// the application decides, and a caller can neither have everything sent nor nothing. Spans continue a caller's trace
-    /// either way.
+    /// Sets whether the caller's header `sentry-trace` decides if a call's span is sampled. Default false: the application's
+    /// sample rate decides, so callers can neither force nor suppress sampling. Spans continue a caller's trace in both cases.
     pub fn trust_callers(mut self, trust: bool) -> Self {
         self.trust_callers = trust;
         self
@@ -125,14 +123,14 @@ impl SentryConfig {
         self
     }
 
-    /// Has a claim of the caller sent as a tag, if it is a text, a number or a truth value. Default: no claim is.
+    /// Sends a claim of the caller as a tag, if it is a string, a number or a boolean. Default: no claims are sent.
     pub fn claim_tag(mut self, claim: impl Into<String>, tag: impl Into<String>) -> Self {
         self.claim_tags.push((claim.into(), tag.into()));
         self
     }
 
-    /// Sets which claim a field of the user comes from: `username`, `email`, `name`, or a field of the application's own. Claims
-    /// that are no texts are left out.
+    /// Sets which claim a field of the user comes from: `username`, `email`, `name`, or another field of the application. Claims
+    /// that are not strings are omitted.
     pub fn user_claim(mut self, field: impl Into<String>, claim: impl Into<String>) -> Self {
         let field = field.into();
         self.user_claims.retain(|(known, _)| *known != field);
@@ -140,30 +138,30 @@ impl SentryConfig {
         self
     }
 
-    /// Sets whether the parameters of calls are sent, as data `rpc.param.NAME` of spans. Default false, since they may hold
-    /// anything. There are spans only with [`enable_performance`](Self::enable_performance), or around the calls by the
-    /// application; events do not have this data: see [`tag_param`](Self::tag_param).
+    /// Sets whether the parameters of calls are sent, as data `rpc.param.NAME` of spans. Default false, because they may contain
+    /// confidential data. Spans exist only with [`enable_performance`](Self::enable_performance), or if the application creates
+    /// them around the calls. Events do not have this data: see [`tag_param`](Self::tag_param).
     ///
-    /// Texts, numbers, truth values and lists of one of these are sent, up to 1024 bytes of each, of the first 64 parameters that
-    /// the method declares; other values, and columns of the request that the method does not declare, are left out. The
+    /// Strings, numbers, booleans and lists of these are sent, up to 1024 bytes of each, for the first 64 parameters that the
+    /// method declares. Other values, and columns of the request that the method does not declare, are omitted. The
     /// [redactor](Self::redactor) is called first.
     pub fn record_params(mut self, record: bool) -> Self {
         self.record_params = record;
         self
     }
 
-    /// Adds a parameter that is sent as the tag `rpc.param.NAME`, up to 200 characters of it, if it is a text, a number or a truth
-    /// value and the [redactor](Self::redactor) leaves it. Tags are for what has few values.
+    /// Adds a parameter that is sent as the tag `rpc.param.NAME`, up to 200 characters, if it is a string, a number or a boolean
+    /// and the [redactor](Self::redactor) does not remove it. Use tags for parameters with few distinct values.
     pub fn tag_param(mut self, name: impl Into<String>) -> Self {
         self.tag_params.push(name.into());
         self
     }
 
-    /// Sets a function that changes parameters, or leaves some out, before they are sent.
+    /// Sets a function that changes or removes parameters before they are sent.
     ///
-    /// With and without it, parameters whose name contains `password`, `token`, `secret`, `key` or `authorization`, in any case, are
-    /// left out. The function is not given them, and what it adds under such a name is not sent either. Values are not looked at:
-    /// leave out those that may be secret or personal.
+    /// With and without it, parameters whose name contains `password`, `token`, `secret`, `key` or `authorization`, in upper or
+    /// lower case, are omitted. They are not passed to the function, and are not sent if it adds them. Values are not inspected:
+    /// remove those that may be secret or personal.
     pub fn redactor(
         mut self,
         redact: impl Fn(Map<String, Value>) -> Map<String, Value> + Send + Sync + 'static,
@@ -172,7 +170,7 @@ impl SentryConfig {
         self
     }
 
-    /// What may be sent of parameters.
+    /// Returns the parameters that may be sent.
     pub(crate) fn redact(&self, parameters: Map<String, Value>) -> Map<String, Value> {
         let parameters = without_credentials(parameters);
         match &self.redactor {
@@ -181,7 +179,7 @@ impl SentryConfig {
         }
     }
 
-    /// Whether anything looks at parameters, beside the ids of VGI.
+    /// Whether any setting uses parameters. The ids of VGI do not count.
     pub(crate) fn wants_params(&self) -> bool {
         self.record_params || !self.tag_params.is_empty()
     }

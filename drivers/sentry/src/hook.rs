@@ -1,4 +1,4 @@
-//! The hook of a service: makes events and spans of its calls.
+//! The hook of a service: sends events and spans of its calls.
 
 use crate::config::SentryConfig;
 use crate::{current, params};
@@ -13,9 +13,9 @@ use vgi_rpc_protocol::service::{CallContext, CallHook, CallRecord, CallScope, Me
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Parameters of VGI that name what calls have in common, and their tags.
+/// Parameters of VGI that identify related calls, and their tags.
 const IDS: [(&str, &str); 2] = [("attach_id", "vgi.attach_id"), ("transaction_id", "vgi.transaction_id")];
-/// Hex digits of the digest of such an id.
+/// The number of hex digits of such an id's digest.
 const ID_DIGITS: usize = 12;
 
 /// Reports the failures of a service to Sentry: for `ServiceBuilder::hook`.
@@ -28,27 +28,27 @@ impl fmt::Debug for Sentry {
 }
 
 impl Sentry {
-    /// Reports as the settings say.
+    /// Creates a hook with these settings.
     pub fn new(config: SentryConfig) -> Self {
         Self(Arc::new(config))
     }
 }
 
-/// A call that is under way.
+/// A call in progress.
 struct SentryScope {
     config: Arc<SentryConfig>,
     hub: Arc<Hub>,
-    /// The spans that data is put into: the one around the call, and the call's own.
+    /// The spans that receive data: the one around the call, and the call's own.
     around: Option<TransactionOrSpan>,
     own: Option<TransactionOrSpan>,
-    /// The parameters that the method declares. Nothing else that a request has is sent.
+    /// The parameters that the method declares. Other columns of a request are not sent.
     declared: SchemaRef,
 }
 
 impl CallHook for Sentry {
     fn on_start(&self, call: &CallContext) -> Option<Box<dyn CallScope>> {
         let current = Hub::current();
-        // Without a client there is nobody to send anything to.
+        // Without a client, nothing can be sent.
         current.client()?;
         let hub = Arc::new(Hub::new_from_top(current));
         let config = self.0.clone();
@@ -126,7 +126,7 @@ impl SentryScope {
     }
 }
 
-/// Tells a scope whose call it is for.
+/// Sets the data of the call and its caller on a scope.
 fn describe(config: &SentryConfig, call: &CallContext, scope: &mut Scope) {
     if config.transaction_name {
         scope.set_transaction(Some(&format!("rpc {}", call.method())));
@@ -183,7 +183,7 @@ fn user_of(config: &SentryConfig, call: &CallContext) -> User {
     user
 }
 
-/// The call's own span, which is the current one in its hub.
+/// Starts the call's own span, and makes it the current one in its hub.
 fn start_span(
     config: &SentryConfig,
     hub: &Hub,
@@ -206,7 +206,7 @@ fn start_span(
     span
 }
 
-/// A `sentry-trace` without the decision whether it is sampled: the ids of trace and span.
+/// Removes the sampling decision of a `sentry-trace`. Returns the ids of trace and span.
 fn undecided(trace: &str) -> &str {
     let end = trace.match_indices('-').nth(1).map_or(trace.len(), |(at, _)| at);
     trace.get(..end).unwrap_or_default()
@@ -221,7 +221,7 @@ fn event_of(error: &RpcError) -> Event<'static> {
     Event { exception: vec![exception].into(), level: Level::Error, ..Event::default() }
 }
 
-/// Sentry's name of a code. An error that was not classified is a fault of the server, which its rate of failures counts.
+/// Returns Sentry's status for a code. An unclassified error is a fault of the server, and counts towards Sentry's failure rate.
 fn status_of(code: Code) -> SpanStatus {
     match code {
         Code::Unknown | Code::Internal => SpanStatus::InternalError,

@@ -1,9 +1,9 @@
-//! Sentry for vgi-rpc servers: the failures that are the server's fault, with what is known of their calls, and spans if asked
-//! for.
+//! Sentry for vgi-rpc servers: reports failures that are the server's fault, with data of their calls, and optionally sends
+//! spans.
 //!
-//! The application sets the SDK up, by `sentry::init` of the crate `sentry`. This crate stands on `sentry-core`, which that crate
-//! re-exports, and sends what it has to whichever client is bound where calls come in: on the main hub, unless the application
-//! does something else. Without a client nothing is sent.
+//! The application sets up the SDK with `sentry::init` of the crate `sentry`. This crate depends on `sentry-core`, which that
+//! crate re-exports, and sends to the client of the hub that is current where calls are received: the main hub, unless the
+//! application changes it. Without a client, nothing is sent.
 //!
 //! ```
 //! use vgi_rpc_protocol::arrow::schema::DataType;
@@ -21,19 +21,19 @@
 //!
 //! # What is sent
 //!
-//! An event for each call that fails with `UNKNOWN`, `INTERNAL` or `DATA_LOSS`; other codes say that the caller was wrong, or that
-//! the failure passes. `UNKNOWN` is the code of every error that a handler has not classified, and of panics. The event has the type
-//! and the message of the error, which may repeat what the caller sent.
+//! An event is sent for each call that fails with `UNKNOWN`, `INTERNAL` or `DATA_LOSS`; other codes mean a mistake of the caller
+//! or a temporary failure. `UNKNOWN` is the code of every error that a handler has not classified, and of panics. The event has
+//! the type and the message of the error, which may repeat data of the caller.
 //!
 //! | | |
 //! | --- | --- |
 //! | transaction | `rpc METHOD` |
-//! | tags | `rpc.method`, `rpc.method_type`, `auth.domain`, `auth.authenticated`; `vgi.attach_id` and `vgi.transaction_id`, the first 12 hex digits of the SHA-256 of the parameters of those names; what the settings add |
-//! | context `rpc` | `method`, `method_type`, `service`, `server_id`; `request_id`, which the access log has too |
+//! | tags | `rpc.method`, `rpc.method_type`, `auth.domain`, `auth.authenticated`; `vgi.attach_id` and `vgi.transaction_id`, the first 12 hex digits of the SHA-256 of the parameters of those names; those of the settings |
+//! | context `rpc` | `method`, `method_type`, `service`, `server_id`; `request_id`, which is also in the access log |
 //! | user | `id`, the principal; `username`, `email` and `name` from the claims `preferred_username`, `email` and `name` |
 //!
-//! Each call has a hub of its own, which is the current one on the thread that runs the handler and where effects of the call are
-//! performed. So the events and breadcrumbs that handlers make have the same tags, and none of another call.
+//! Each call has its own hub. It is the current one on the thread that runs the handler and where effects of the call are
+//! performed. So the events and breadcrumbs of handlers have the tags of their call.
 //!
 //! With [`SentryConfig::enable_performance`] each call is a span `vgi_rpc/METHOD`: a child of the span that is current where the
 //! request is read, and otherwise a transaction, which continues the trace of the request's `sentry-trace` header over HTTP. It has
@@ -41,10 +41,11 @@
 //!
 //! # Parameters
 //!
-//! Parameters are sent only if a setting asks for them. [`SentryConfig::record_params`] makes them data of spans, as the reference does:
-//! events have none of it, and without [`SentryConfig::enable_performance`], or a span of the application's own, nothing is sent.
-//! [`SentryConfig::tag_param`] makes one a tag of events too. Names that contain `password`, `token`, `secret`, `key` or `authorization`
-//! are always left out, and a [redactor](SentryConfig::redactor) of the application's is given what is left:
+//! Parameters are sent only if a setting enables this. [`SentryConfig::record_params`] sends them as data of spans, like the
+//! reference: events do not have this data, and without [`SentryConfig::enable_performance`], or a span of the application,
+//! nothing is sent. [`SentryConfig::tag_param`] also sends a parameter as a tag of events. Names that contain `password`,
+//! `token`, `secret`, `key` or `authorization` are always omitted, and a [redactor](SentryConfig::redactor) of the application
+//! receives the others:
 //!
 //! ```
 //! use vgi_rpc_sentry::SentryConfig;
@@ -65,9 +66,9 @@
 // | file | subject |
 // | --- | --- |
 // | `config` | settings |
-// | `hook` | what is made of a call |
-// | `current` | the hub that is current on a thread |
-// | `params` | parameters as values that Sentry takes |
+// | `hook` | the events and spans of calls |
+// | `current` | the current hub of a thread |
+// | `params` | converts parameters to values for Sentry |
 
 mod config;
 mod current;

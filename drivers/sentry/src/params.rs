@@ -1,4 +1,4 @@
-//! Parameters as values that Sentry takes.
+//! Converts parameters to values for Sentry.
 
 use serde_json::{Map, Number, Value};
 use vgi_rpc_protocol::arrow::array::cast::AsArray;
@@ -9,21 +9,23 @@ use vgi_rpc_protocol::arrow::array::types::{
 use vgi_rpc_protocol::arrow::array::{Array, ArrayRef, RecordBatch};
 use vgi_rpc_protocol::arrow::schema::{DataType, Schema};
 
-/// Most bytes of one value.
+/// The maximum size of a value in bytes.
 const MAX_VALUE_BYTES: usize = 1024;
-/// Most characters of a tag.
+/// The maximum number of characters of a tag.
 const MAX_TAG_CHARACTERS: usize = 200;
-/// Most parameters that are looked at.
+/// The maximum number of parameters that are converted.
 const MAX_PARAMETERS: usize = 64;
 
-/// The declared parameters that are texts, numbers, truth values, or lists of one of these. Values are cut to 1 KiB. Columns that the
-/// method does not declare are left out, since they may have any name. The request is refused for them, but only later.
+/// Returns the declared parameters that are strings, numbers, booleans, or lists of these. Values are truncated to 1 KiB. Columns
+/// that the method does not declare are omitted, because they may have any name. The request is refused because of them, but only
+/// later.
 pub(crate) fn of_row(declared: &Schema, row: &RecordBatch) -> Map<String, Value> {
     let names = declared.fields().iter().map(|field| field.name()).take(MAX_PARAMETERS);
     names.filter_map(|name| Some((name.clone(), value(row.column_by_name(name)?)?))).collect()
 }
 
-/// A declared parameter that is a text or bytes, as text; bytes in hex digits. One of more than 1 KiB is no id.
+/// Returns a declared parameter that is a string or bytes, as text: bytes as hex digits. If it has more than 1 KiB, it is not an
+/// id.
 pub(crate) fn id(declared: &Schema, row: &RecordBatch, name: &str) -> Option<String> {
     declared.column_with_name(name)?;
     let column = row.column_by_name(name)?;
@@ -45,7 +47,7 @@ pub(crate) fn id(declared: &Schema, row: &RecordBatch, name: &str) -> Option<Str
     }
 }
 
-/// A value as a tag; `None` for lists.
+/// Converts a value to a tag; `None` for lists.
 pub(crate) fn tag(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -55,18 +57,18 @@ pub(crate) fn tag(value: &Value) -> Option<String> {
     Some(text.chars().take(MAX_TAG_CHARACTERS).collect())
 }
 
-/// The same text, or its beginning.
+/// Truncates a text to the maximum of a tag.
 pub(crate) fn cut(text: &str) -> String {
     beginning(text, MAX_VALUE_BYTES)
 }
 
-/// As much of a text as these many bytes have.
+/// Truncates a text to this many bytes, between characters.
 fn beginning(text: &str, bytes: usize) -> String {
     let end = (0..=text.len().min(bytes)).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or_default()).unwrap_or_default().to_owned()
 }
 
-/// The first value of a column.
+/// Returns the first value of a column.
 fn value(column: &ArrayRef) -> Option<Value> {
     if column.is_empty() || column.is_null(0) {
         return None;
@@ -79,7 +81,7 @@ fn value(column: &ArrayRef) -> Option<Value> {
     let mut left = MAX_VALUE_BYTES;
     let mut values = Vec::new();
     for index in 0..list.len() {
-        // One that is null would make a list of two types.
+        // A null would result in a list of two types.
         let value = scalar(&list, index)?;
         let Some(rest) = left.checked_sub(value.to_string().len()) else { break };
         left = rest;

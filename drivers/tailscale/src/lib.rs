@@ -1,7 +1,7 @@
-//! Asks the Tailscale daemon of this host over its LocalAPI, without the command line tool.
+//! A client of the LocalAPI of this host's Tailscale daemon, without the command line tool.
 //!
-//! A [`LocalApi`] answers the [question](vgi_rpc_protocol::peer_identity::WhoIs) who has an address, which the provider
-//! [`tailscale_local_api`](vgi_rpc_protocol::peer_identity::providers::tailscale_local_api) of peer identities asks:
+//! A [`LocalApi`] answers the [question](vgi_rpc_protocol::peer_identity::WhoIs) of who has an address. The peer identity
+//! provider [`tailscale_local_api`](vgi_rpc_protocol::peer_identity::providers::tailscale_local_api) asks it:
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -22,8 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It sends one request on a connection of its own, over the daemon's unix socket or, where there is none, to its port
-//! on a loopback address with a password. Nothing is cached, no redirect is followed, and no proxy is used.
+//! Each request has its own connection, over the daemon's unix socket or, on systems without it, to the daemon's port on a
+//! loopback address, with a password. Nothing is cached, no redirect is followed, and no proxy is used.
 //!
 //! [`WhoIs`]: vgi_rpc_protocol::peer_identity::WhoIs
 
@@ -31,9 +31,9 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `local_api` | where the daemon listens, and one exchange with it |
-// | `who_is` | answering the question who has an address |
-// | `socket` | sockets with one time limit for all that is done on them |
+// | `local_api` | the daemon's address, and one exchange with it |
+// | `who_is` | answers the question of who has an address |
+// | `socket` | sockets with one time limit for all operations |
 // | `error` | why there is no response |
 
 mod error;

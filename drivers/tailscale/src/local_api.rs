@@ -1,4 +1,4 @@
-//! Where the daemon listens, and one exchange with it. `tailscale-identity.md`, "LocalAPI WhoIs".
+//! The daemon's address, and one exchange with it. `tailscale-identity.md`, "LocalAPI WhoIs".
 
 use crate::error::{LocalApiError, LocalApiSettingError};
 use crate::socket::{Socket, failed};
@@ -18,9 +18,9 @@ use vgi_rpc_protocol::peer_identity::WhoIs;
 use vgi_rpc_transfer::send;
 use zeroize::Zeroizing;
 
-/// How long one request may take in all, unless set.
+/// The default time limit of a whole request.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
-/// The most bytes of a response's head.
+/// The maximum size of a response's head.
 const MAX_HEAD: usize = 32 << 10;
 
 /// The Tailscale daemon of this host.
@@ -30,7 +30,7 @@ pub struct LocalApi {
     time_limit: Duration,
 }
 
-/// Where the daemon listens.
+/// The address of the daemon.
 #[derive(Clone)]
 enum Place {
     #[cfg(unix)]
@@ -51,37 +51,37 @@ impl fmt::Debug for Place {
     }
 }
 
-/// What the daemon answered.
+/// A response of the daemon.
 #[derive(Clone)]
 pub struct LocalResponse {
     /// The status.
     pub status: u16,
-    /// The value of `Content-Type`, if it is there once and is text.
+    /// The value of `Content-Type`, if it occurs exactly once and is text.
     pub content_type: Option<String>,
-    /// The body, with no transfer coding.
+    /// The body, without transfer coding.
     pub body: Bytes,
 }
 
 impl fmt::Debug for LocalResponse {
-    /// Leaves the body out, which says who somebody is.
+    /// Omits the body, which identifies a user.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalResponse").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
 impl LocalApi {
-    /// The daemon that listens on this unix socket; on Linux that is `/var/run/tailscale/tailscaled.sock` unless it was configured
+    /// Uses the daemon's unix socket at this path: on Linux `/var/run/tailscale/tailscaled.sock`, unless it was configured
     /// otherwise. Only on Unix.
     #[cfg(unix)]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self { place: Place::Unix(path.into()), time_limit: TIME_LIMIT }
     }
 
-    /// The daemon that listens on a port of a loopback address, such as `http://127.0.0.1:49152`, with the password that it asks
-    /// for, if it does. Any other address is refused, since the password and who connects are not encrypted on the way.
+    /// Uses the daemon's port on a loopback address, such as `http://127.0.0.1:49152`, with its password, if it requires one. Any
+    /// other address is refused, because the password and the identities of peers are not encrypted in transit.
     ///
     /// # Errors
-    /// When the address is another one, or the password cannot be one.
+    /// If the address is not a loopback address with a port, or the password is invalid.
     pub fn http(endpoint: &str, password: Option<&str>) -> Result<Self, LocalApiSettingError> {
         let address = endpoint.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
         let address = address.and_then(|address| address.parse::<SocketAddr>().ok());
@@ -94,21 +94,21 @@ impl LocalApi {
         Ok(Self { place: Place::Tcp { address, password }, time_limit: TIME_LIMIT })
     }
 
-    /// Sets how long one request may take in all, connecting included. Default 5 s.
+    /// Sets the time limit of a whole request, including connecting. Default 5 s.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// Sends a `GET` of this path and query, and reads the response, whose body may have so many bytes. It blocks, until the time
-    /// limit at the latest.
+    /// Sends a `GET` of this path and query, and reads the response, whose body may have at most `max_body_bytes`. Blocks at most
+    /// until the time limit.
     ///
     /// # Errors
-    /// When there is no response. A response of any status is one.
+    /// If there is no valid response. A response with any status is not an error.
     pub fn get(&self, target: &str, max_body_bytes: usize) -> Result<LocalResponse, LocalApiError> {
         let request = self.request(target)?;
         let now = Instant::now();
-        // A time too far away to be told is as good as an hour.
+        // A limit that the clock cannot express is replaced by an hour.
         let end = now.checked_add(self.time_limit).unwrap_or_else(|| now + Duration::from_secs(3600));
         let mut limits = Limits::default();
         limits.max_head_bytes = MAX_HEAD;
@@ -134,7 +134,7 @@ impl LocalApi {
         if let Some(password) = self.password() {
             let encoded = Zeroizing::new(STANDARD.encode(Zeroizing::new(format!(":{password}")).as_bytes()));
             let value = Zeroizing::new(format!("Basic {}", *encoded));
-            // Base64 is always a value.
+            // Base64 is always a valid header value.
             let mut value = HeaderValue::from_str(&value).map_err(|_| LocalApiError::Target)?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
@@ -151,7 +151,7 @@ impl LocalApi {
     }
 }
 
-/// Sends what the codec has to send, and reads one response.
+/// Sends the codec's output, and reads one response.
 fn exchange(mut socket: Socket, mut codec: ClientCodec) -> Result<LocalResponse, LocalApiError> {
     while let Some(outbox) = codec.poll_transmit() {
         send(outbox, |slices| socket.write(slices)).map_err(|error| failed(error, LocalApiError::Io))?;
@@ -177,7 +177,7 @@ fn exchange(mut socket: Socket, mut codec: ClientCodec) -> Result<LocalResponse,
     }
 }
 
-/// The content type, if there is one.
+/// Returns the content type, if there is exactly one.
 fn only_content_type(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     match (values.next(), values.next()) {

@@ -1,4 +1,4 @@
-//! Sockets with one time limit for all that is done on them.
+//! Sockets with one time limit for all operations.
 
 use crate::error::LocalApiError;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -34,7 +34,7 @@ impl Socket {
         let connect = || {
             let address = SocketAddrUnix::new(path)?;
             let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-            // A connect waits for room in the backlog for as long as a send may wait.
+            // Connecting waits for room in the backlog, limited by the send timeout.
             set_socket_timeout(&socket, Timeout::Send, Some(left))?;
             rustix::io::retry_on_intr(|| connect(&socket, &address))?;
             io::Result::Ok(socket)
@@ -50,7 +50,7 @@ impl Socket {
         Ok(Self { family: Family::Tcp(socket), end })
     }
 
-    /// Reads some bytes; 0 at the end.
+    /// Reads some bytes. Returns 0 at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LocalApiError> {
         let left = left(self.end)?;
         let read = match &mut self.family {
@@ -82,7 +82,7 @@ impl Socket {
     }
 }
 
-/// The error of a call on a socket.
+/// Converts the error of a socket operation.
 pub(crate) fn failed(error: io::Error, other: impl FnOnce(io::Error) -> LocalApiError) -> LocalApiError {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => LocalApiError::TimedOut,
@@ -90,7 +90,7 @@ pub(crate) fn failed(error: io::Error, other: impl FnOnce(io::Error) -> LocalApi
     }
 }
 
-/// What is left, at least a microsecond: a socket takes zero for no limit.
+/// Returns the remaining time, at least a microsecond: zero would mean no limit.
 fn left(end: Instant) -> Result<Duration, LocalApiError> {
     match end.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(LocalApiError::TimedOut),

@@ -1,4 +1,4 @@
-//! Answering the question who has an address.
+//! Answers the question of who has an address.
 
 use crate::error::LocalApiError;
 use crate::local_api::LocalApi;
@@ -8,8 +8,8 @@ use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
 use vgi_rpc_protocol::peer_identity::{WhoIs, WhoIsResponse};
 
 impl LocalApi {
-    /// Asks the daemon who has an address. It blocks, until the [time limit](Self::time_limit) at the latest. The completion is a
-    /// value whatever the status is, and a failure when there is no response.
+    /// Asks the daemon who has an address. Blocks at most until the [time limit](Self::time_limit). The completion is a value for
+    /// every status, and a failure if there is no response.
     pub fn who_is(&self, question: &WhoIs) -> Completion {
         match self.get(&question.target, question.max_bytes) {
             Ok(response) => {
@@ -29,7 +29,7 @@ fn reason(error: &LocalApiError) -> FailureReason {
     }
 }
 
-/// Answers questions of who has an address. Other effects fail: a closure performs those, and leaves these to
+/// Answers questions of who has an address. Other effects fail: to perform those too, use a closure that calls
 /// [`who_is`](LocalApi::who_is).
 impl Perform for LocalApi {
     fn perform(&self, request: &Request, _: &mut dyn FnMut(Bytes)) -> Completion {

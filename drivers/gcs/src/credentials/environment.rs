@@ -1,4 +1,4 @@
-//! Credentials from the environment of the process.
+//! Reads credentials from the environment of the process.
 
 use super::error::CredentialsError;
 use super::hmac_key::HmacKey;
@@ -6,24 +6,24 @@ use super::service_account::ServiceAccountKey;
 use super::signer::Credentials;
 use std::ffi::OsString;
 
-/// The path of a key file, as Google's own tools read it.
+/// The path of a key file, as in Google's own tools.
 const KEY_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
-/// The parts of an HMAC key, as `gsutil` and its library read them.
+/// The parts of an HMAC key, as in `gsutil` and its library.
 const ACCESS_ID: &str = "GS_ACCESS_KEY_ID";
 const SECRET: &str = "GS_SECRET_ACCESS_KEY";
 
 impl Credentials {
-    /// The key that the environment names: the HMAC key in `GS_ACCESS_KEY_ID` and `GS_SECRET_ACCESS_KEY`, or else the key of
-    /// the service account in the file whose path is in `GOOGLE_APPLICATION_CREDENTIALS`.
+    /// Returns the key of the environment: the HMAC key in `GS_ACCESS_KEY_ID` and `GS_SECRET_ACCESS_KEY`, or the service
+    /// account's key in the file whose path is in `GOOGLE_APPLICATION_CREDENTIALS`.
     ///
     /// # Errors
-    /// When neither is set, one variable of an HMAC key lacks the other, or what they name is not a key.
+    /// If neither is set, only one variable of the HMAC key is set, or a key is invalid.
     pub fn from_env() -> Result<Self, CredentialsError> {
         read(|name| std::env::var_os(name))
     }
 }
 
-/// Reads credentials from variables, which a function looks up. Empty ones count as not set.
+/// Reads credentials from variables, which `variable` looks up. Empty ones count as not set.
 fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Credentials, CredentialsError> {
     let variable = |name| variable(name).filter(|value| !value.is_empty());
     let text = |variable: &'static str, value: Option<OsString>| {

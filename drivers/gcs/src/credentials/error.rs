@@ -1,4 +1,4 @@
-//! Why credentials cannot be used. No error has any part of a key in it.
+//! Why credentials cannot be used. No error contains any part of a key.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,23 +12,23 @@ pub enum CredentialsError {
     /// The key file cannot be read.
     #[error("the key file cannot be read: {path}: {error}", path = OneLine(path.display()))]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
-    /// The key file is too large to be one.
+    /// The key file is too large.
     #[error("expected a key file of at most {max} bytes, got more")]
     TooLarge {
         /// The limit.
         max: u64,
     },
-    /// The key file is not a JSON object, or a field of it is not text.
+    /// The key file is not a JSON object, or a field is not a string.
     #[error("expected a key file with a JSON object of texts, which fails at line {line}, column {column}")]
     Json {
-        /// Counted from 1.
+        /// The line, from 1.
         line: usize,
-        /// Counted from 1.
+        /// The column, from 1.
         column: usize,
     },
     /// The key file lacks a field.
@@ -37,7 +37,7 @@ pub enum CredentialsError {
         /// Its name.
         field: &'static str,
     },
-    /// The file has credentials of another kind, such as those of a user or of workload identity federation.
+    /// The file contains credentials of another kind, such as those of a user or of workload identity federation.
     #[error(
         "expected a key file of type service_account, which has a private key, got type {}",
         OneLine(got)
@@ -46,7 +46,7 @@ pub enum CredentialsError {
         /// The first 40 characters of its type.
         got: String,
     },
-    /// The universe of the key file is not a domain.
+    /// The key file's universe is not a valid domain.
     #[error("expected a domain as universe_domain of the key file")]
     Universe,
     /// The address of the account is empty or invalid.
@@ -58,7 +58,7 @@ pub enum CredentialsError {
     /// The private key is invalid.
     #[error("expected an RSA private key of 2048 to 4096 bits: {reason}")]
     Key {
-        /// What the library says of it.
+        /// The library's reason.
         reason: String,
     },
     /// The access id of an HMAC key is empty or invalid.

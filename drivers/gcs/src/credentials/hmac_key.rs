@@ -1,4 +1,4 @@
-//! An HMAC key, of which Cloud Storage's interoperability settings make pairs: an access id and a secret.
+//! An HMAC key: an access id and a secret, which are created in Cloud Storage's interoperability settings.
 
 use super::error::CredentialsError;
 use super::secret::Secret;
@@ -11,17 +11,17 @@ use zeroize::Zeroizing;
 
 const ALGORITHM: &str = "GOOG4-HMAC-SHA256";
 
-/// An HMAC key. The secret, and the keys that are derived from it, are wiped from memory when they are dropped.
+/// An HMAC key. The secret and the keys derived from it are wiped from memory when they are dropped.
 pub struct HmacKey {
     access_id: String,
     secret: Secret,
 }
 
 impl HmacKey {
-    /// A key from its two parts.
+    /// Creates a key from its two parts.
     ///
     /// # Errors
-    /// When one of them is empty, or has white space or control characters.
+    /// If one of them is empty, or has whitespace or control characters.
     pub fn new(access_id: impl Into<String>, secret: impl Into<String>) -> Result<Self, CredentialsError> {
         let (access_id, secret) = (access_id.into(), Secret::new(secret.into()));
         let is_valid = |text: &str| {
@@ -36,7 +36,7 @@ impl HmacKey {
         Ok(Self { access_id, secret })
     }
 
-    /// The access id. It is a part of every URL that the key signs.
+    /// Returns the access id. It is part of every URL that the key signs.
     pub fn access_id(&self) -> &str {
         &self.access_id
     }
@@ -53,14 +53,14 @@ impl HmacKey {
 }
 
 fn hmac(key: &[u8], text: &str) -> Result<Zeroizing<[u8; 32]>, SignError> {
-    // Keys may have any length.
+    // HMAC accepts keys of any length.
     let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| SignError::Key)?;
     mac.update(text.as_bytes());
     Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
 }
 
 impl fmt::Debug for HmacKey {
-    /// Leaves the secret out.
+    /// Omits the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HmacKey").field("access_id", &self.access_id).finish_non_exhaustive()
     }

@@ -1,12 +1,12 @@
-//! Keys that sign URLs, and where they come from.
+//! Keys that sign URLs, and their sources.
 
 // | file | subject |
 // | --- | --- |
 // | `service_account` | RSA keys of service accounts |
 // | `hmac_key` | HMAC keys |
-// | `signer` | either of them |
-// | `environment` | which of them the environment names |
-// | `secret` | texts that nothing shows |
+// | `signer` | a key of either kind |
+// | `environment` | reads the key of the environment |
+// | `secret` | texts that are not displayed |
 // | `error` | why credentials cannot be used |
 
 mod environment;

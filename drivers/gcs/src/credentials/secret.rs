@@ -1,4 +1,4 @@
-//! Texts that are wiped when they are dropped, and that nothing shows.
+//! Texts that are not displayed, and that are wiped when they are dropped.
 
 use serde::{Deserialize, Deserializer};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The key of a service account: RSA, from the JSON file that Google Cloud gives out.
+//! The RSA key of a service account, from the JSON file that Google Cloud issues.
 
 use super::error::CredentialsError;
 use super::secret::Secret;
@@ -18,20 +18,20 @@ use zeroize::{Zeroize, Zeroizing};
 const ALGORITHM: &str = "GOOG4-RSA-SHA256";
 /// The `type` of a file that has a private key.
 const TYPE: &str = "service_account";
-/// Most bytes of a key file. They have about 2,400.
+/// The maximum size of a key file. Key files have about 2,400 bytes.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 
 /// A service account and its private key.
 ///
-/// The texts that the key is read from are wiped from memory. The key itself cannot be: *ring* keeps it, and does not wipe
-/// it when it is dropped, nor does the JSON parser wipe its buffer.
+/// The texts that the key is read from are wiped from memory. The key itself is not: *ring* does not wipe it when it is dropped.
+/// The JSON parser does not wipe its buffer either.
 pub struct ServiceAccountKey {
     email: String,
     universe: Option<String>,
     key: RsaKeyPair,
 }
 
-/// What is needed of a key file.
+/// The required fields of a key file.
 #[derive(Deserialize)]
 struct KeyFile {
     #[serde(rename = "type")]
@@ -45,12 +45,12 @@ impl ServiceAccountKey {
     /// Reads a key file.
     ///
     /// # Errors
-    /// When it cannot be read, or is not the key file of a service account.
+    /// If it cannot be read, or is not the key file of a service account.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, CredentialsError> {
         let path = path.as_ref();
         let failed = |error| CredentialsError::Read { path: path.to_owned(), error };
         let file = File::open(path).map_err(failed)?;
-        // Of its final capacity from the start: no copy is left behind by growing.
+        // It has its final capacity from the start, because growing would leave copies behind.
         let mut json = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize + 1));
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut json).map_err(failed)?;
         if json.len() as u64 > MAX_FILE_BYTES {
@@ -59,12 +59,12 @@ impl ServiceAccountKey {
         Self::from_json(&json)
     }
 
-    /// Reads the text of a key file.
+    /// Parses the text of a key file.
     ///
     /// # Errors
-    /// When it is not that of a service account.
+    /// If it is not the key file of a service account.
     pub fn from_json(json: &[u8]) -> Result<Self, CredentialsError> {
-        // The parser's own text may repeat a value.
+        // The parser's error text may repeat a value.
         let invalid =
             |error: serde_json::Error| CredentialsError::Json { line: error.line(), column: error.column() };
         let file: KeyFile = serde_json::from_slice(json).map_err(invalid)?;
@@ -80,10 +80,10 @@ impl ServiceAccountKey {
         Ok(Self { universe: file.universe_domain, ..Self::new(email, key.expose())? })
     }
 
-    /// A key from its parts: the e-mail address of the account, and the private key in PEM form, as PKCS#8 or PKCS#1.
+    /// Creates a key from its parts: the e-mail address of the account, and the private key in PEM form, as PKCS#8 or PKCS#1.
     ///
     /// # Errors
-    /// When the address is empty or has control characters, or the key is not an RSA key of 2048 to 4096 bits.
+    /// If the address is empty or has control characters, or the key is not an RSA key of 2048 to 4096 bits.
     pub fn new(email: impl Into<String>, private_key_pem: &str) -> Result<Self, CredentialsError> {
         let email = email.into();
         if email.is_empty() || email.chars().any(char::is_control) {
@@ -101,12 +101,12 @@ impl ServiceAccountKey {
         Ok(Self { email, universe: None, key })
     }
 
-    /// The e-mail address of the account. It is a part of every URL that the key signs.
+    /// Returns the e-mail address of the account. It is part of every URL that the key signs.
     pub fn email(&self) -> &str {
         &self.email
     }
 
-    /// Where Cloud Storage is, by the universe that the key file names.
+    /// Returns the endpoint of Cloud Storage in the key file's universe.
     pub(super) fn endpoint(&self) -> Endpoint {
         let domain = self.universe.as_deref();
         domain.and_then(|domain| Endpoint::of_universe(domain).ok()).unwrap_or_default()
@@ -117,7 +117,7 @@ impl ServiceAccountKey {
         let canonical = Canonical::new(url, ALGORITHM, &self.email)?;
         let mut signature = vec![0; self.key.public().modulus_len()];
         let text = canonical.string_to_sign.as_bytes();
-        // The signature itself is not random.
+        // The signature itself is deterministic.
         let signed = self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text, &mut signature);
         signed.map_err(|_| SignError::Key)?;
         canonical.signed(&signature)
@@ -125,7 +125,7 @@ impl ServiceAccountKey {
 }
 
 impl fmt::Debug for ServiceAccountKey {
-    /// Leaves the key out.
+    /// Omits the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceAccountKey").field("email", &self.email).finish_non_exhaustive()
     }

@@ -10,8 +10,8 @@ use vgi_rpc_protocol::external::Location;
 /// A key that signs URLs. Clones share it.
 ///
 /// Identities without a key on this machine (the metadata server of Google Cloud, workload identity federation, a user's own
-/// login) cannot sign here, since that takes a call of the IAM API's `signBlob` for each URL. Sign with that elsewhere, and
-/// give the URLs to a [`SignedGcsStorage`](crate::SignedGcsStorage).
+/// login) are not supported, because each signature requires a call of the IAM API's `signBlob`. Sign in the application with
+/// that, and pass the URLs to a [`SignedGcsStorage`](crate::SignedGcsStorage).
 #[derive(Clone)]
 pub struct Credentials(Kind);
 
@@ -25,7 +25,7 @@ impl Credentials {
     /// Signs a URL. RSA takes about a millisecond, HMAC some microseconds.
     ///
     /// # Errors
-    /// When the URL cannot be signed as it is.
+    /// If a part of the URL is invalid.
     pub fn sign(&self, url: &UrlToSign<'_>) -> Result<Location, SignError> {
         match &self.0 {
             Kind::ServiceAccount(key) => key.sign(url),
@@ -33,7 +33,7 @@ impl Credentials {
         }
     }
 
-    /// The default endpoint of Cloud Storage for this key.
+    /// Returns the default endpoint of Cloud Storage for this key.
     pub fn endpoint(&self) -> Endpoint {
         match &self.0 {
             Kind::ServiceAccount(key) => key.endpoint(),

@@ -1,4 +1,4 @@
-//! The text of a request that is signed, and the URL that carries the signature. Cloud Storage, "Canonical requests" and
+//! The string to sign of a request, and the URL that carries the signature. Cloud Storage, "Canonical requests" and
 //! "Signatures".
 
 use super::encoding::{hex, path, query};
@@ -9,20 +9,20 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use vgi_rpc_protocol::external::Location;
 
-/// What stands for the body of a request whose body is not signed.
+/// Replaces the digest of a body that is not signed.
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
-/// The header that holds the digest of a body that is signed.
+/// The header with the digest of a signed body.
 const CONTENT_SHA256: &str = "x-goog-content-sha256";
 
-/// A request on its way to being signed.
+/// A request that is prepared for signing.
 pub(crate) struct Canonical {
     /// The start of the URL, up to its path.
     server: String,
     path: String,
     query: String,
-    /// What is signed.
+    /// The string to sign.
     pub(crate) string_to_sign: String,
-    /// Year, month and day, of which HMAC derives its key.
+    /// Year, month and day, from which the HMAC key is derived.
     pub(crate) date: String,
 }
 
@@ -63,17 +63,17 @@ impl Canonical {
         Ok(Self { server: url.endpoint.to_string(), path, query, string_to_sign, date: time.date })
     }
 
-    /// The URL with a signature.
+    /// Returns the URL with this signature.
     pub(crate) fn signed(&self, signature: &[u8]) -> Result<Location, SignError> {
         let Self { server, path, query, .. } = self;
         let text = format!("{server}{path}?{query}&X-Goog-Signature={}", hex(signature));
         let location = Location::parse(&text)?;
-        // A parser resolves dots, and then what is requested is not what is signed.
+        // The URL parser resolves dots. The requested path would then differ from the signed one.
         if location.url().path() == path { Ok(location) } else { Err(SignError::Path) }
     }
 }
 
-/// The path, percent-encoded.
+/// Checks the path, and returns it percent-encoded.
 fn checked_path(url: &UrlToSign<'_>) -> Result<String, SignError> {
     if !url.path.starts_with('/') || url.path.chars().any(char::is_control) {
         return Err(SignError::Path);
@@ -81,7 +81,8 @@ fn checked_path(url: &UrlToSign<'_>) -> Result<String, SignError> {
     Ok(path(&url.path))
 }
 
-/// Names in lowercase and values without needless white space, in the order of names. Values of one name are joined.
+/// Returns the headers sorted by name, with names in lowercase and values without extra whitespace. Values of the same name are
+/// joined.
 fn headers(url: &UrlToSign<'_>) -> Result<BTreeMap<String, String>, SignError> {
     let mut headers = BTreeMap::from([("host".to_owned(), url.endpoint.host().to_owned())]);
     for (name, value) in url.headers {

@@ -1,4 +1,4 @@
-//! Percent-encoding as V4 signatures want it, and hexadecimal digits.
+//! The percent-encoding of V4 signatures, and hexadecimal digits.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -7,17 +7,17 @@ use std::fmt::Write;
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// A path, whose slashes stay.
+/// Encodes a path, except its slashes.
 pub(super) fn path(text: &str) -> String {
     utf8_percent_encode(text, PATH).to_string()
 }
 
-/// A name or a value of a query.
+/// Encodes a name or a value of a query.
 pub(super) fn query(text: &str) -> String {
     utf8_percent_encode(text, QUERY).to_string()
 }
 
-/// Lowercase hexadecimal digits.
+/// Returns lowercase hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

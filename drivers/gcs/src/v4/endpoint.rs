@@ -1,21 +1,21 @@
-//! The server that URLs lead to.
+//! The server of signed URLs.
 
 use std::fmt;
 use thiserror::Error;
 use vgi_rpc_protocol::external::Location;
 
-/// A server that speaks the XML API of Cloud Storage: a scheme, a host, and perhaps a port.
+/// A server with the XML API of Cloud Storage: a scheme, a host, and optionally a port.
 ///
-/// The default is `https://storage.googleapis.com`. Others are those of other universes, private endpoints, and emulators.
+/// The default is `https://storage.googleapis.com`. Other universes, private endpoints and emulators have other endpoints.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     scheme: String,
-    /// A name, or an address; an IPv6 address is in brackets.
+    /// A name or an address; an IPv6 address has brackets.
     host: String,
     port: Option<u16>,
 }
 
-/// A text that is not an endpoint. Nothing of the text is repeated, because it may hold a password.
+/// The error for a text that is not a valid endpoint. The text is not repeated, because it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "expected an endpoint such as https://storage.googleapis.com: http or https and a host, without user, path and query"
@@ -23,10 +23,10 @@ pub struct Endpoint {
 pub struct EndpointError;
 
 impl Endpoint {
-    /// Parses a URL that names a server alone.
+    /// Parses a URL that only names a server.
     ///
     /// # Errors
-    /// When it is not the URL of an HTTP server, or has a user, a path, a query or a fragment.
+    /// If this is not the URL of an HTTP server, or has a user, a path, a query or a fragment.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let location = Location::parse(text).map_err(|_| EndpointError)?;
         let url = location.url();
@@ -42,27 +42,27 @@ impl Endpoint {
         Ok(Self { scheme: url.scheme().to_owned(), host: host.to_owned(), port: url.port() })
     }
 
-    /// The endpoint of a universe, which service-account keys name by its domain, such as `googleapis.com`.
+    /// Returns the endpoint of a universe. Service-account keys name it by its domain, such as `googleapis.com`.
     ///
     /// # Errors
-    /// When that is not a domain.
+    /// If this is not a valid domain.
     pub fn of_universe(domain: &str) -> Result<Self, EndpointError> {
         let endpoint = Self::parse(&format!("https://storage.{domain}"))?;
         let is_domain = endpoint.port.is_none() && !domain.is_empty() && !domain.starts_with('.');
         if is_domain { Ok(endpoint) } else { Err(EndpointError) }
     }
 
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// A name or an address; an IPv6 address is in brackets. It is signed without the port.
+    /// Returns the name or address; an IPv6 address has brackets. It is signed without the port.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, unless it is that of the scheme.
+    /// Returns the port, unless it is the scheme's default.
     pub const fn port(&self) -> Option<u16> {
         self.port
     }

@@ -9,19 +9,19 @@ use vgi_rpc_protocol::external::LocationError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// It would be usable for too short or too long a time.
+    /// The lifetime is too short or too long.
     #[error("expected a lifetime of 1 second to {max} seconds, got {got:?}", max = MAX_LIFETIME.as_secs())]
     Lifetime {
-        /// The time that was asked for.
+        /// The requested lifetime.
         got: Duration,
     },
-    /// The time of signing cannot be written.
+    /// The signing time is out of range.
     #[error("expected a time of signing between the years 1970 and 9999: the clock is wrong")]
     Time,
-    /// The method is not one of HTTP.
+    /// The method is not an HTTP method.
     #[error("expected a method in capital letters, such as GET")]
     Method,
-    /// The path cannot be requested as it is.
+    /// The path is invalid.
     #[error(
         "expected a path that begins with a slash, without control characters and parts that are only dots"
     )]
@@ -34,7 +34,7 @@ pub enum SignError {
     /// The URL is not valid.
     #[error("the signed URL is invalid: {0}")]
     Location(LocationError),
-    /// The private key does not work.
+    /// The private key failed to sign.
     #[error("the private key cannot sign")]
     Key,
 }

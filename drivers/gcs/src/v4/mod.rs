@@ -1,15 +1,15 @@
-//! V4 signatures of Cloud Storage: a request, the text of it that is signed, and the URL that carries the signature.
+//! V4 signatures of Cloud Storage: a request, its string to sign, and the URL that carries the signature.
 //!
-//! All of it is pure, and usable without the rest of the crate: [`Credentials::sign`](crate::Credentials::sign) signs a
-//! [`UrlToSign`]. Not here: the keys that sign.
+//! This module does no I/O, and is usable without the rest of the crate: [`Credentials::sign`](crate::Credentials::sign) signs a
+//! [`UrlToSign`]. The signing keys are in `credentials`.
 
 // | file | subject |
 // | --- | --- |
-// | `url` | what a URL is signed for |
+// | `url` | the parameters of a signed URL |
 // | `endpoint` | the server |
-// | `canonical` | what is signed |
-// | `encoding`, `time` | how it is written |
-// | `error` | why it cannot be signed |
+// | `canonical` | the string to sign |
+// | `encoding`, `time` | the formats in it |
+// | `error` | why a URL cannot be signed |
 
 mod canonical;
 mod encoding;

@@ -1,18 +1,18 @@
-//! Times as V4 signatures write them.
+//! The time formats of V4 signatures.
 
 use chrono::{DateTime, Datelike};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A time in UTC.
 pub(super) struct Timestamp {
-    /// As `20190201T090000Z`.
+    /// In the form `20190201T090000Z`.
     pub(super) whole: String,
-    /// As `20190201`.
+    /// In the form `20190201`.
     pub(super) date: String,
 }
 
 impl Timestamp {
-    /// `None` before 1970 and after the year 9999.
+    /// Returns `None` before 1970 and after the year 9999.
     pub(super) fn new(time: SystemTime) -> Option<Self> {
         let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
         let time = DateTime::from_timestamp(i64::try_from(seconds).ok()?, 0)?;

@@ -1,13 +1,13 @@
-//! What a URL is signed for.
+//! The parameters of a signed URL.
 
 use super::endpoint::Endpoint;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// The longest time that a signed URL may be used for.
+/// The longest validity of a signed URL.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// One request that a signed URL allows: any number of times, from [`signed_at`](Self::signed_at) until it expires.
+/// The request that a signed URL allows: any number of times, from [`signed_at`](Self::signed_at) until it expires.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct UrlToSign<'a> {
@@ -15,22 +15,22 @@ pub struct UrlToSign<'a> {
     pub method: &'a str,
     /// The server.
     pub endpoint: &'a Endpoint,
-    /// The path, not percent-encoded, which begins with a slash.
+    /// The path, not percent-encoded. It begins with a slash.
     pub path: String,
-    /// Parameters of the query besides those of the signature, not percent-encoded.
+    /// Query parameters in addition to those of the signature, not percent-encoded.
     pub query: &'a [(&'a str, &'a str)],
-    /// Headers that the request must have, with these values. Of the headers that a request may have besides, those
-    /// whose names begin with `x-goog-` are refused, and all others are free, `Content-Type` among them. `Host` is
-    /// always signed, and not named here.
+    /// Headers that the request must have, with these values. Other headers whose names begin with `x-goog-` are refused; all
+    /// others are allowed, including `Content-Type`. `Host` is always signed, and must not be listed here.
     pub headers: &'a [(&'a str, &'a str)],
-    /// When the URL is signed. Servers allow for clocks that are a few minutes apart.
+    /// When the URL is signed. Servers tolerate clocks that differ by a few minutes.
     pub signed_at: SystemTime,
-    /// How long the URL may be used: 1 second to [`MAX_LIFETIME`]. Fractions of a second are dropped.
+    /// How long the URL is valid: 1 second to [`MAX_LIFETIME`]. Fractions of a second are dropped.
     pub lifetime: Duration,
 }
 
 impl<'a> UrlToSign<'a> {
-    /// A URL of an object, as `https://storage.googleapis.com/BUCKET/OBJECT`, without further headers and parameters.
+    /// Creates the parameters of an object's URL, such as `https://storage.googleapis.com/BUCKET/OBJECT`, without further headers
+    /// and query parameters.
     pub fn new(method: &'a str, endpoint: &'a Endpoint, bucket: &str, object: &str) -> Self {
         Self {
             method,
@@ -45,7 +45,7 @@ impl<'a> UrlToSign<'a> {
 }
 
 impl fmt::Debug for UrlToSign<'_> {
-    /// Leaves the values of headers and of the query out, which may be keys.
+    /// Omits the values of headers and of the query, which may be keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("UrlToSign")

@@ -1,4 +1,4 @@
-//! Arrow IPC streams in bytes: where each begins and ends, and which values of its metadata are secret.
+//! Locates Arrow IPC streams in bytes, and the values of their metadata that are secret.
 
 use super::names::{Rule, is_routing, is_secret_protocol, metadata_rule, secrets_of_url};
 use arrow_ipc::{KeyValue, MessageHeader, root_as_message_with_opts};
@@ -7,69 +7,69 @@ use std::ops::Range;
 use vgi_rpc_protocol::wire::keys;
 
 const CONTINUATION: [u8; 4] = [0xff; 4];
-/// Most streams and values that are looked at. What comes after is not understood.
+/// The maximum number of streams and values. The bytes after them are treated as not understood.
 const MAX_FOUND: usize = 1 << 18;
 
-/// Limits of the metadata in a header of this length. Offsets may refer to one table many times, and a header that grows when
-/// they are followed is not understood.
+/// Returns the limits for a message header of this length. Several offsets may refer to one table. A header that is larger once
+/// they are followed is treated as not understood.
 fn limits(length: usize) -> VerifierOptions {
     VerifierOptions {
-        // A table has 4 bytes at least, and so has the offset that refers to it.
+        // A table has at least 4 bytes, and so does the offset that refers to it.
         max_tables: length / 8,
-        // Tables may share what describes their layout.
+        // Tables may share a vtable.
         max_apparent_size: length.saturating_mul(4),
         ..VerifierOptions::default()
     }
 }
 
-/// One stream.
+/// An Arrow IPC stream.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stream {
-    /// Its bytes, with the end marker.
+    /// Its bytes, including the end marker.
     pub(crate) range: Range<usize>,
-    /// The end marker has come.
+    /// Whether it has an end marker.
     pub(crate) is_complete: bool,
-    /// It is a request: its first batch names a method.
+    /// Whether it is a request: its first batch names a method.
     pub(crate) is_request: bool,
-    /// The request is for a protocol whose calls carry secrets as values.
+    /// Whether it is a request of a protocol whose calls carry secrets as values.
     pub(crate) is_secret: bool,
-    /// Where its values are: the bodies of its messages.
+    /// The bodies of its messages, which contain its values.
     pub(super) bodies: Vec<Range<usize>>,
-    /// Values of metadata that are kept, unless the call is secret.
+    /// Metadata values that are kept, unless the call is secret.
     pub(super) texts: Vec<Range<usize>>,
     has_batch: bool,
 }
 
 impl Stream {
-    /// The end of each message, and of the end marker.
+    /// Returns the end offsets of its messages and of its end marker.
     pub(crate) fn ends(&self) -> impl Iterator<Item = usize> {
         let marker = self.is_complete.then_some(self.range.end);
         self.bodies.iter().map(|body| body.end).chain(marker)
     }
 }
 
-/// What bytes hold.
+/// The streams that were found in bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Streams {
-    /// The streams. The last may be incomplete.
+    /// The streams. The last one may be incomplete.
     pub(crate) streams: Vec<Stream>,
-    /// Values of metadata that are secret.
+    /// Metadata values that are secret.
     pub(super) secrets: Vec<Range<usize>>,
-    /// How many bytes were understood: whole messages.
+    /// How many bytes were understood: those of complete messages.
     pub(crate) understood: usize,
     /// How many streams and values were found.
     count: usize,
 }
 
 impl Streams {
-    /// Reads whole messages until there is none.
+    /// Reads all complete messages.
     pub(crate) fn read(bytes: &[u8]) -> Self {
         let mut found = Self::default();
         while found.count < MAX_FOUND && found.take_message(bytes).is_some() {}
         found
     }
 
-    /// The end of all streams that are complete.
+    /// Returns the end of the last complete stream, or 0.
     pub(crate) fn complete_bytes(&self) -> usize {
         self.streams.iter().rev().find(|stream| stream.is_complete).map_or(0, |stream| stream.range.end)
     }
@@ -133,7 +133,7 @@ impl Streams {
     }
 }
 
-/// Finds the secret values of metadata, by their places in all bytes.
+/// Finds the secret metadata values, by their offsets in all bytes.
 struct Values<'a> {
     base: &'a [u8],
     secrets: &'a mut Vec<Range<usize>>,
@@ -166,7 +166,7 @@ mod tests {
     use arrow_ipc::{KeyValueArgs, MessageArgs, MetadataVersion, SchemaArgs};
     use flatbuffers::FlatBufferBuilder;
 
-    /// A message of a schema whose metadata has one entry as often as this, whose value has these many bytes.
+    /// Creates a schema message whose metadata refers `times` times to one entry, whose value has `bytes` bytes.
     fn aliased(times: usize, bytes: usize) -> Vec<u8> {
         let mut builder = FlatBufferBuilder::new();
         let (key, value) = (builder.create_string("token"), builder.create_string(&"s".repeat(bytes)));

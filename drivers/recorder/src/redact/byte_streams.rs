@@ -1,15 +1,15 @@
-//! Connections that carry Arrow streams and nothing else: pipes and sockets.
+//! Finds secrets on connections that carry only Arrow streams: pipes and sockets.
 
 use super::arrow_streams::{Stream, Streams};
 use super::edits::Edits;
 use super::timeline::Timeline;
 
-/// Finds what is secret on a connection.
+/// Finds the secrets of a connection.
 ///
-/// The values of identity's calls are withheld, requests and responses. The bytes do not say which stream of output answers
-/// which stream of input: a call with a stream of input has one stream of output or two, and what is no request may be answered
-/// by an error. But no stream of input is answered by more than one stream of output, and none before it has come. So all output
-/// is withheld that ended after the request came, up to as many streams as there are of input.
+/// In calls of the identity protocol, the values of requests and responses are withheld. The bytes do not show which output
+/// stream answers which input stream: a call with an input stream has one or two output streams, and an invalid request may be
+/// answered by an error. But an input stream is answered by at most one output stream, which follows it. So all output streams
+/// that ended after the request was received are withheld, up to the number of input streams.
 pub(super) fn find(requests: &[u8], responses: &[u8], timeline: &Timeline) -> (Edits, Edits) {
     let (input, output) = (Streams::read(requests), Streams::read(responses));
     let (mut of_requests, mut of_responses) = (Edits::default(), Edits::default());
@@ -21,7 +21,7 @@ pub(super) fn find(requests: &[u8], responses: &[u8], timeline: &Timeline) -> (E
     }
     let (mut is_secret, mut withheld) = (false, 0);
     for (index, stream) in input.streams.iter().enumerate() {
-        // A stream of input belongs to the call before it.
+        // An input stream belongs to the preceding call.
         is_secret = stream.is_secret || (is_secret && !stream.is_request);
         if !is_secret {
             continue;
@@ -36,7 +36,7 @@ pub(super) fn find(requests: &[u8], responses: &[u8], timeline: &Timeline) -> (E
         answers.iter().for_each(|answer| withhold(&mut of_responses, answer));
         withheld = first + answers.len();
     }
-    // What was not understood may be a request of the identity protocol.
+    // Bytes that were not understood may be a request of the identity protocol.
     if input.understood < requests.len() {
         let sent = timeline.responses_before(input.understood);
         of_responses.withhold(sent..responses.len());
@@ -44,7 +44,7 @@ pub(super) fn find(requests: &[u8], responses: &[u8], timeline: &Timeline) -> (E
     (of_requests, of_responses)
 }
 
-/// Withholds all values of a stream. Its framing stays.
+/// Withholds all values of a stream, but not its framing.
 fn withhold(edits: &mut Edits, stream: &Stream) {
     stream.bodies.iter().for_each(|body| edits.withhold(body.clone()));
     stream.texts.iter().for_each(|text| edits.secret(text.clone()));

@@ -1,13 +1,13 @@
-//! What is to be replaced in the bytes of one direction.
+//! The ranges to replace in the bytes of one direction.
 
 use super::placeholder::PlaceholderKey;
 use crate::capture::PlaceholderKind;
 use std::ops::Range;
 
-/// Most ranges that are kept. With more, all of the direction is withheld.
+/// The maximum number of ranges. If there are more, the whole direction is withheld.
 const MAX_RANGES: usize = 1 << 19;
 
-/// Ranges of one direction's bytes, and why each is replaced.
+/// Ranges of one direction's bytes, and the reason for replacing each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Edits(Vec<(Range<usize>, PlaceholderKind)>);
 
@@ -28,8 +28,8 @@ impl Edits {
         }
     }
 
-    /// Replaces them in `bytes`, and returns what was replaced, in order and without overlaps. Ranges that overlap are one: a
-    /// secret if all of them are, otherwise all of it is withheld.
+    /// Replaces them in `bytes`, and returns the placeholders, in order and without overlaps. Overlapping ranges are merged: into
+    /// a secret if all of them are secrets, otherwise into a withheld range.
     pub(super) fn apply(
         self,
         bytes: &mut [u8],

@@ -1,4 +1,4 @@
-//! Connections that carry HTTP.
+//! Finds secrets on HTTP connections.
 
 use super::arrow_streams::Streams;
 use super::edits::Edits;
@@ -8,17 +8,17 @@ use super::timeline::Timeline;
 use std::ops::Range;
 use vgi_rpc_protocol::content_coding::{CodecSettings, Codecs, Coding};
 
-/// The type of bodies that are looked into.
+/// The content type of the bodies that are parsed.
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
-/// Most bytes that the coded bodies of a capture have when they are decoded. What comes after is withheld, and so is all that comes
-/// after a body that cannot be decoded.
+/// The maximum decoded size of all bodies with a content coding in a capture. Later ones are withheld, as are all after a body
+/// that cannot be decoded.
 const MAX_DECODED_BYTES: u64 = 64 << 20;
 
-/// A request and what answers it.
+/// A request and its response.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     pub(crate) request: Message,
-    /// The answer, once it has come whole. Interim responses come before it.
+    /// The final response, if it is complete. Interim responses precede it.
     pub(crate) response: Option<Message>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Exchanges {
     pub(crate) exchanges: Vec<Exchange>,
     interim: Vec<Message>,
-    /// How much of each direction was understood: whole messages.
+    /// How many bytes of each direction were understood: those of complete messages.
     understood: (usize, usize),
 }
 
@@ -65,7 +65,7 @@ fn is_arrow(message: &Message, bytes: &[u8]) -> bool {
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(ARROW_STREAM)
 }
 
-/// Finds what is secret on a connection, and the ranges of requests during which random bytes may be recorded.
+/// Finds the secrets of a connection, and the requests during which random bytes may be recorded.
 pub(super) fn find(requests: &[u8], responses: &[u8]) -> (Edits, Edits, Draws) {
     let found = Exchanges::read(requests, responses);
     let mut decoder = Decoder { codecs: Codecs::new(CodecSettings::default()), left: MAX_DECODED_BYTES };
@@ -102,13 +102,13 @@ pub(super) fn find(requests: &[u8], responses: &[u8]) -> (Edits, Edits, Draws) {
 /// Decodes the bodies of one capture.
 struct Decoder {
     codecs: Codecs,
-    /// How many bytes it may still decode.
+    /// How many more bytes it may decode.
     left: u64,
 }
 
 impl Decoder {
     fn decode(&mut self, coding: Coding, body: &[u8]) -> Option<Vec<u8>> {
-        // How much was decoded before an error, nobody says.
+        // After an error, the number of decoded bytes is unknown.
         let left = std::mem::take(&mut self.left);
         let decoded = self.codecs.decode(coding, body, left).ok()?;
         self.left = left.saturating_sub(decoded.len() as u64);
@@ -116,7 +116,7 @@ impl Decoder {
     }
 }
 
-/// Redacts a message. False if its body holds something of a secret protocol, or is not understood.
+/// Redacts a message. Returns false if its body contains a call of a secret protocol, or is not understood.
 fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, decoder: &mut Decoder) -> bool {
     for HeaderLine { name, value } in &message.headers {
         match header_rule(name) {
@@ -153,7 +153,7 @@ fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, dec
     let body = message.body_bytes(bytes);
     match coding {
         Some(coding) => {
-            // What is in a coded body cannot be replaced, so it stays only if nothing in it is to be.
+            // Parts of a coded body cannot be replaced, so it is kept only if it contains nothing to replace.
             let decoded = decoder.decode(coding, &body);
             let streams = decoded.as_ref().map(|decoded| (Streams::read(decoded), decoded.len()));
             let is_secret = |streams: &Streams| streams.streams.iter().any(|stream| stream.is_secret);
@@ -178,7 +178,7 @@ fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, dec
             }
             withhold(streams.understood..length);
             for secret in merged(streams.secrets) {
-                // A value that spans chunks is not in one place, so it is withheld.
+                // A value that spans chunks is not contiguous, so it is withheld.
                 match &message.places(secret)[..] {
                     [place] => edits.secret(place.clone()),
                     places => places.iter().for_each(|place| edits.withhold(place.clone())),
@@ -189,7 +189,7 @@ fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, dec
     }
 }
 
-/// Ranges without overlaps.
+/// Sorts ranges, and merges those that overlap.
 fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_by_key(|range| (range.start, range.end));
     let mut merged: Vec<Range<usize>> = Vec::new();
@@ -202,7 +202,7 @@ fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     merged
 }
 
-/// The coding of a body.
+/// Returns the content coding of a body.
 fn coding(message: &Message, bytes: &[u8]) -> Result<Option<Coding>, ()> {
     let mut coding = None;
     for line in &message.headers {
@@ -226,12 +226,12 @@ fn coding(message: &Message, bytes: &[u8]) -> Result<Option<Coding>, ()> {
     Ok(coding)
 }
 
-/// During which requests random bytes may be recorded: where each begins, where its response ends, and whether they may.
+/// The requests during which random bytes may be recorded: where each begins, where its response ends, and whether they may.
 #[derive(Debug, Default)]
 pub(super) struct Draws(Vec<(usize, usize, bool)>);
 
 impl Draws {
-    /// Whether the random bytes of a record may be there: all requests that were under way then are calls.
+    /// Whether the random bytes of a record may be kept: all requests in progress at that time are calls.
     pub(super) fn may_show(&self, timeline: &Timeline, record: usize) -> bool {
         let (requests, responses) = timeline.before_record(record);
         let mut under_way =

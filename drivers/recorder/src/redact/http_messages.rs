@@ -1,42 +1,42 @@
-//! HTTP/1.1 messages in bytes: where each begins and ends, where its headers and its body are.
+//! Locates HTTP/1.1 messages in bytes, with their headers and bodies.
 
 use std::ops::Range;
 
-/// As many headers as a head may have.
+/// The maximum number of headers of a message.
 const MAX_HEADERS: usize = 256;
 
 /// One header.
 #[derive(Clone, Debug)]
 pub(crate) struct HeaderLine {
     pub(crate) name: String,
-    /// Where its value is.
+    /// The range of its value.
     pub(crate) value: Range<usize>,
 }
 
-/// One message, whole.
+/// A complete message.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
-    /// All of it.
+    /// The whole message.
     pub(crate) range: Range<usize>,
-    /// Its first line and its headers, with the empty line.
+    /// Its first line and its headers, including the empty line.
     pub(crate) head: Range<usize>,
     pub(crate) headers: Vec<HeaderLine>,
-    /// The pieces of its body: one, or one for each chunk.
+    /// The pieces of its body: a single one, or one for each chunk.
     pub(crate) body: Vec<Range<usize>>,
-    /// How many bytes of the body come before each piece.
+    /// How many bytes of the body precede each piece.
     before: Vec<usize>,
-    /// Parts that are not read here: extensions of chunks.
+    /// Parts that are not parsed: chunk extensions.
     pub(crate) unread: Vec<Range<usize>>,
-    /// The method of a request, or empty.
+    /// The method of a request; empty for a response.
     pub(crate) method: String,
-    /// Where the target of a request is.
+    /// The range of a request's target.
     pub(crate) target: Range<usize>,
-    /// The status of a response, or 0.
+    /// The status of a response; 0 for a request.
     pub(crate) status: u16,
 }
 
 impl Message {
-    /// A header's value, if there is one line of that name.
+    /// Returns a header's value, if exactly one header line has this name.
     pub(crate) fn header<'a>(&self, bytes: &'a [u8], name: &str) -> Option<&'a str> {
         let mut found = self.headers.iter().filter(|line| line.name.eq_ignore_ascii_case(name));
         match (found.next(), found.next()) {
@@ -49,18 +49,18 @@ impl Message {
         self.headers.iter().any(|line| line.name.eq_ignore_ascii_case(name))
     }
 
-    /// The path of a request, without the query.
+    /// Returns the path of a request, without the query.
     pub(crate) fn path<'a>(&self, bytes: &'a [u8]) -> &'a str {
         let target = bytes.get(self.target.clone()).and_then(|target| std::str::from_utf8(target).ok());
         target.unwrap_or_default().split(['?', '#']).next().unwrap_or_default()
     }
 
-    /// The body, in one piece.
+    /// Returns the body, in one piece.
     pub(crate) fn body_bytes(&self, bytes: &[u8]) -> Vec<u8> {
         self.body.iter().filter_map(|piece| bytes.get(piece.clone())).collect::<Vec<_>>().concat()
     }
 
-    /// Where a part of the body is in all bytes.
+    /// Returns the ranges of a part of the body in all bytes.
     pub(crate) fn places(&self, part: Range<usize>) -> Vec<Range<usize>> {
         let first = self.before.partition_point(|before| *before <= part.start).saturating_sub(1);
         let pieces = self.body.iter().zip(&self.before).skip(first);
@@ -80,7 +80,7 @@ impl Message {
     }
 }
 
-/// A request that begins at `start`; `None` if it is not whole, or is not one.
+/// Parses the request that begins at `start`. Returns `None` if it is incomplete or invalid.
 pub(crate) fn request(bytes: &[u8], start: usize) -> Option<Message> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -94,7 +94,7 @@ pub(crate) fn request(bytes: &[u8], start: usize) -> Option<Message> {
     Some(message)
 }
 
-/// A response that begins at `start`, to a request of this method.
+/// Parses the response that begins at `start`, to a request of this method.
 pub(crate) fn response(bytes: &[u8], start: usize, method: &str) -> Option<Message> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut headers);
@@ -128,18 +128,18 @@ fn message(bytes: &[u8], head: Range<usize>, headers: &[httparse::Header<'_>]) -
     })
 }
 
-/// Where a part of `bytes` is in them.
+/// Returns the range of `part`, a subslice of `bytes`.
 fn range_in(bytes: &[u8], part: &[u8]) -> Option<Range<usize>> {
     let start = (part.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize);
     match start {
         Some(start) if start + part.len() <= bytes.len() => Some(start..start + part.len()),
-        // The parser gives an empty value a place of its own.
+        // The parser's slice for an empty value may point elsewhere.
         _ if part.is_empty() => Some(0..0),
         _ => None,
     }
 }
 
-/// How a body ends.
+/// How the end of a body is determined.
 enum Ends {
     WithHead,
     AsSaid,
@@ -170,7 +170,7 @@ fn take_body(bytes: &[u8], message: &mut Message, ends: Ends) -> Option<()> {
     Some(())
 }
 
-/// Chunks, up to the last, which no trailer may follow.
+/// Reads chunks up to the last one. Trailers are not accepted.
 fn take_chunks(bytes: &[u8], message: &mut Message) -> Option<()> {
     let mut at = message.head.end;
     loop {

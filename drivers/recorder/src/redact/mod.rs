@@ -1,15 +1,15 @@
-//! Replaces what is secret, before anything is written.
+//! Replaces secrets before a capture is written.
 //!
-//! Lives here: what is secret, and where it is in the bytes of each transport. The rule: a byte is written only if it was
-//! understood. What is not understood, be it cut off, damaged, in an unknown coding or of a type that is not looked into, is
-//! withheld.
+//! This module knows which values are secret, and where they are in the bytes of each transport. The rule: a byte is written only
+//! if it was understood. Bytes that are not understood, because they are truncated, damaged, in an unknown coding or of a type
+//! that is not parsed, are withheld.
 
 // | file | subject |
 // | --- | --- |
-// | `names` | what is secret by its name |
-// | `placeholder` | what stands for a secret |
-// | `edits` | what is to be replaced |
-// | `timeline` | which bytes of one direction were there before which of the other |
+// | `names` | which names mark secret values |
+// | `placeholder` | the bytes that replace a secret |
+// | `edits` | the ranges to replace |
+// | `timeline` | the order of the bytes of both directions |
 // | `arrow_streams` | Arrow IPC streams and their metadata |
 // | `byte_streams` | pipes and sockets |
 // | `http_messages`, `http` | HTTP |
@@ -30,7 +30,7 @@ pub(crate) use placeholder::PlaceholderKey;
 use timeline::Timeline;
 use vgi_rpc_protocol::service::TransportKind;
 
-/// What was recorded, without its secrets.
+/// Converts a recording to a capture without secrets.
 pub(crate) fn redact(raw: Raw, key: &PlaceholderKey) -> Capture {
     let timeline = Timeline::of(&raw);
     let is_client = raw.is_client();
@@ -88,13 +88,13 @@ pub(crate) fn redact(raw: Raw, key: &PlaceholderKey) -> Capture {
 }
 
 impl Capture {
-    /// Replaces what is secret in a capture that was not made by a recorder, or by an older one. `key` is to be random and to
-    /// be forgotten: who has it can find out short secrets.
+    /// Replaces the secrets in a capture that was made by other software or by an older recorder. `key` must be random and must
+    /// be discarded afterwards: with the key, short secrets can be guessed from their placeholders.
     #[must_use]
     pub fn redact(self, key: [u8; 32]) -> Self {
         let Self { header, records, placeholders: before, is_capped } = self;
         let mut redacted = redact(Raw::of(header, records, is_capped), &PlaceholderKey::new(key));
-        // Those that there were stay where nothing new is replaced.
+        // Existing placeholders are kept where nothing new is replaced.
         let mut kept = Vec::new();
         for Placeholder { direction, kind, range } in before {
             let mut start = range.start;
@@ -114,7 +114,7 @@ impl Capture {
     }
 }
 
-/// Takes a record's bytes from those that were redacted.
+/// Replaces a record's bytes by the next redacted ones.
 fn put_back(bytes: &mut Vec<u8>, redacted: &mut &[u8]) {
     let (own, rest) = redacted.split_at(bytes.len().min(redacted.len()));
     bytes.clear();

@@ -1,24 +1,24 @@
-//! What is secret by its name: metadata keys, headers, paths.
+//! Decides by name which values are secret: metadata keys, headers, paths.
 
 use vgi_rpc_protocol::identity::PROTOCOL_NAME as IDENTITY;
 use vgi_rpc_protocol::wire::keys;
 
-/// What becomes of a value.
+/// How a value is redacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// It stays.
+    /// It is kept.
     Keep,
     /// All of it is replaced.
     Secret,
-    /// It is a URL, of which all is replaced that may be a credential.
+    /// It is a URL, of which all parts that may be a credential are replaced.
     Url,
     /// It is a scheme and a credential, of which the credential is replaced.
     Credential,
-    /// It is a challenge, of which the values of all parameters are replaced that are not known.
+    /// It is a challenge, of which the values of all unknown parameters are replaced.
     Challenge,
 }
 
-/// Parts of names that say that the value is secret.
+/// Words that mark a name's value as secret.
 const SECRET_WORDS: [&str; 28] = [
     "token",
     "secret",
@@ -50,7 +50,7 @@ const SECRET_WORDS: [&str; 28] = [
     "hmac",
 ];
 
-/// Keys of metadata that hold nothing secret. Other keys of the protocol are secret, so that one which is added later is.
+/// Metadata keys whose values are not secret. All other keys of the protocol are secret, so keys that are added later are too.
 const KEPT_KEYS: [&str; 19] = [
     keys::METHOD,
     keys::PROTOCOL,
@@ -73,17 +73,17 @@ const KEPT_KEYS: [&str; 19] = [
     keys::SHM_LENGTH,
 ];
 
-/// Whether a name says that what it names is secret.
+/// Whether a name contains a word that marks its value as secret.
 fn is_secret_word(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
-/// What becomes of a value in Arrow metadata.
+/// Returns the rule for a value of Arrow metadata.
 pub(super) fn metadata_rule(key: &str) -> Rule {
     match key {
         keys::LOCATION | keys::LOCATION_SOURCE => Rule::Url,
-        // Whoever knows it may attach the segment.
+        // A process that knows the name may attach the segment.
         keys::TRANSPORT_SHM_SEGMENT_NAME => Rule::Secret,
         _ if KEPT_KEYS.contains(&key) || key.starts_with(keys::TRANSPORT_PREFIX) => Rule::Keep,
         _ if key.starts_with(keys::RESERVED_PREFIX) || is_secret_word(key) => Rule::Secret,
@@ -91,7 +91,7 @@ pub(super) fn metadata_rule(key: &str) -> Rule {
     }
 }
 
-/// Whether metadata of this key stays even on the calls whose values are secret.
+/// Whether metadata of this key is kept even on calls whose values are secret.
 pub(super) fn is_routing(key: &str) -> bool {
     [
         keys::METHOD,
@@ -107,7 +107,7 @@ pub(super) fn is_routing(key: &str) -> bool {
     .contains(&key)
 }
 
-/// Headers that hold nothing secret. All others are secret, also those of the application.
+/// Headers whose values are not secret. All others are secret, including those of the application.
 const KEPT_HEADERS: [&str; 37] = [
     "accept",
     "accept-encoding",
@@ -148,10 +148,10 @@ const KEPT_HEADERS: [&str; 37] = [
     "x-vgi-rpc-error",
 ];
 
-/// Prefixes of headers in which servers say what they can do.
+/// Prefixes of headers in which servers report their capabilities.
 const CAPABILITIES: [&str; 1] = ["vgi-max-"];
 
-/// What becomes of a header's value.
+/// Returns the rule for a header's value.
 pub(super) fn header_rule(name: &str) -> Rule {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
@@ -166,12 +166,12 @@ pub(super) fn header_rule(name: &str) -> Rule {
 
 /// Whether the calls of a protocol carry tokens and grants as values.
 pub(super) fn is_secret_protocol(name: &str) -> bool {
-    // Other versions too.
+    // This includes other versions.
     let family = IDENTITY.rsplit_once('.').map_or(IDENTITY, |(family, _)| family);
     name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Whether what is sent to a path, and what comes back, holds credentials: identity, sign-in, and URLs to upload to.
+/// Whether requests to a path and their responses contain credentials: identity, sign-in, and upload URLs.
 pub(super) fn is_secret_path(path: &str) -> bool {
     let path = percent_decoded(path);
     path.split('/').any(|segment| {
@@ -182,7 +182,7 @@ pub(super) fn is_secret_path(path: &str) -> bool {
     })
 }
 
-/// Percent-encoded bytes as they are. What is not one stays.
+/// Decodes percent-encoded bytes. Invalid sequences are kept.
 fn percent_decoded(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
@@ -203,7 +203,7 @@ fn percent_decoded(path: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The parts of a URL that may be a credential, by their offsets: user and password, query and fragment.
+/// Returns the ranges of a URL that may be a credential: user and password, query and fragment.
 pub(super) fn secrets_of_url(url: &str) -> Vec<std::ops::Range<usize>> {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     let query = url.find(['?', '#']).map_or(url.len(), |at| at + 1);
@@ -211,7 +211,7 @@ pub(super) fn secrets_of_url(url: &str) -> Vec<std::ops::Range<usize>> {
     let authority = rest.find('/').map_or(rest.len(), |at| at);
     let user = rest.get(..authority).and_then(|authority| authority.rfind('@'));
     let user = user.map(|at| after_scheme..after_scheme + at);
-    // A password that is not encoded may have one of these in it, and then the rest of it would be taken for something else.
+    // An unencoded password may contain one of these characters. The rest of it would then be taken for another part of the URL.
     let last_at = url.get(after_scheme..).and_then(|rest| rest.rfind('@')).map(|at| after_scheme + at);
     let is_cut = last_at.is_some_and(|at| at > after_scheme + authority);
     // Without a scheme it is not a URL, and all of it may be secret.
@@ -224,14 +224,14 @@ pub(super) fn secrets_of_url(url: &str) -> Vec<std::ops::Range<usize>> {
     all.into_iter().flatten().collect()
 }
 
-/// Parameters of a challenge that hold nothing secret.
+/// Parameters of a challenge whose values are not secret.
 const KEPT_PARAMETERS: [&str; 4] = ["realm", "resource_metadata", "scope", "error"];
 
-/// The parts of a challenge that may be a credential, by their offsets: all behind the scheme, except known parameters.
+/// Returns the ranges of a challenge that may be a credential: everything after the scheme, except known parameters.
 pub(super) fn secrets_of_challenge(challenge: &[u8]) -> Vec<std::ops::Range<usize>> {
     let scheme = challenge.iter().position(|byte| *byte == b' ').map_or(challenge.len(), |at| at + 1);
     let (mut secrets, mut start, mut is_quoted) = (Vec::new(), scheme, false);
-    // Where quotes end is only looked for where it is plain.
+    // The ends of quoted strings are only searched for if they are unambiguous.
     if challenge.contains(&b'\\') || challenge.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
         return std::iter::once(scheme..challenge.len()).collect();
     }
@@ -245,7 +245,7 @@ pub(super) fn secrets_of_challenge(challenge: &[u8]) -> Vec<std::ops::Range<usiz
         let is_kept = part.len() > name.len()
             && KEPT_PARAMETERS.iter().any(|kept| name.eq_ignore_ascii_case(kept.as_bytes()));
         if !is_kept {
-            // What has an equals sign in it may as well be a credential that ends with one.
+            // A text with an equals sign may also be a credential that ends with one.
             secrets.push(start..at);
         }
         start = at + 1;
@@ -253,11 +253,11 @@ pub(super) fn secrets_of_challenge(challenge: &[u8]) -> Vec<std::ops::Range<usiz
     secrets
 }
 
-/// The parts of a request's target that may be a credential, by their offsets.
+/// Returns the ranges of a request's target that may be a credential.
 pub(super) fn secrets_of_target(target: &str) -> Vec<std::ops::Range<usize>> {
     match target.starts_with('/') {
         true => target.find(['?', '#']).map(|at| at + 1..target.len()).into_iter().collect(),
-        // Absolute form. The others, of CONNECT and OPTIONS, name no resource.
+        // The absolute form. The other forms, of CONNECT and OPTIONS, do not name a resource.
         false => secrets_of_url(target),
     }
 }

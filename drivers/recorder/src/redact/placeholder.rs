@@ -1,12 +1,12 @@
-//! What stands for a secret.
+//! The bytes that replace a secret.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 const WORD: &[u8] = b"redacted";
 
-/// Makes placeholders. Its key is random and never leaves the process, so a placeholder says of a secret only its length, and
-/// whether it is the same as another of the same recorder.
+/// Makes placeholders. Its key is random and never leaves the process, so a placeholder reveals only a secret's length, and
+/// whether it equals another secret of the same recorder.
 #[derive(Clone)]
 pub(crate) struct PlaceholderKey([u8; 32]);
 
@@ -21,8 +21,8 @@ impl PlaceholderKey {
         Self(key)
     }
 
-    /// Replaces a secret by letters and digits: `redacted`, a digest in hex, and zeros. One that is shorter is a part of the
-    /// digest.
+    /// Replaces a secret by letters and digits: `redacted`, a digest in hex, and zeros. A secret that is too short for the word
+    /// is replaced without it.
     pub(super) fn replace(&self, secret: &mut [u8]) {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return secret.fill(b'0') };
         mac.update(secret);

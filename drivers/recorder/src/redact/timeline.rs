@@ -1,9 +1,9 @@
-//! When bytes of one direction came, measured in bytes of the other.
+//! The order of the bytes of both directions.
 
 use crate::capture::What;
 use crate::raw::Raw;
 
-/// How far both directions were at each record.
+/// The number of bytes of both directions at each record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Timeline {
     /// Bytes of requests and of responses before each record, in order.
@@ -25,13 +25,13 @@ impl Timeline {
         Self { steps: steps.collect() }
     }
 
-    /// How many bytes of responses there were when this byte of the requests came.
+    /// Returns how many bytes of responses preceded this byte of the requests.
     pub(super) fn responses_before(&self, request_byte: usize) -> usize {
         let behind = self.steps.partition_point(|(requests, _)| *requests <= request_byte);
         behind.checked_sub(1).and_then(|at| self.steps.get(at)).map_or(0, |(_, responses)| *responses)
     }
 
-    /// How many bytes of each there were before a record.
+    /// Returns how many bytes of requests and of responses preceded a record.
     pub(super) fn before_record(&self, index: usize) -> (usize, usize) {
         self.steps.get(index).copied().unwrap_or((usize::MAX, usize::MAX))
     }

@@ -1,4 +1,4 @@
-//! A client's machine in the place of the one that was recorded, or whose server was.
+//! Plays a capture to a client's machine.
 
 use super::outcome::{ReplayError, Replayed};
 use crate::capture::{Capture, Direction, What};
@@ -12,14 +12,14 @@ use vgi_rpc_protocol::service::{Service, TransportKind};
 use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::{CommandError, ConnectionError, Limits, Next};
 
-/// Has a client make the calls of a capture, and gives it the responses. `kind` says what a method is, by its protocol and its
-/// name; a method that it does not know is unary. `on_event` is called with what the client reports.
+/// Makes a client send the calls of a capture, and passes it the responses. `kind` returns the kind of a method, given its
+/// protocol and its name; a method for which it returns `None` is unary. `on_event` is called with the client's events.
 ///
-/// What the client sends is compared with the recorded requests batch by batch, with their metadata: other implementations lay
-/// the same batch out in other bytes.
+/// The client's output is compared with the recorded requests batch by batch, including metadata, because other implementations
+/// encode the same batch as other bytes.
 ///
 /// # Errors
-/// When the capture is of HTTP.
+/// If the capture is of HTTP.
 pub fn to_client(
     capture: &Capture,
     kind: impl Fn(&str, &str) -> Option<CallKind>,
@@ -71,7 +71,7 @@ pub fn to_client(
     Ok(session.replayed)
 }
 
-/// What the methods of a service are, for [`to_client`].
+/// Returns a function that looks up the kinds of a service's methods, for [`to_client`].
 pub fn kinds_of(service: &Service) -> impl Fn(&str, &str) -> Option<CallKind> + '_ {
     |protocol, method| {
         let info = service.method(protocol, method)?.info();
@@ -93,21 +93,21 @@ impl Session {
         self.replayed.differences.push(text);
     }
 
-    /// Has the client say what was said.
+    /// Makes the client send a recorded item.
     fn say(&mut self, item: Item, kind: &impl Fn(&str, &str) -> Option<CallKind>) {
         let said = match item {
-            // A stream that comes within a call is its input.
+            // A stream within a call is the call's input.
             Item::Schema(_) => {
                 self.in_input = !self.client.is_idle();
                 Ok(())
             }
-            // The client ends an input by itself where there is nothing to end any more.
+            // If the call has ended, the client has already ended the input.
             Item::EndOfStream if self.in_input => self.client.close().or(Ok(())),
             Item::EndOfStream => Ok(()),
             Item::Batch(batch, metadata) => self.say_batch(&batch, &metadata, kind),
         };
         if let Err(error) = said {
-            self.differs(format!("the client refuses to say it: {error}"));
+            self.differs(format!("the client refuses to send it: {error}"));
         }
     }
 
@@ -118,7 +118,7 @@ impl Session {
         kind: &impl Fn(&str, &str) -> Option<CallKind>,
     ) -> Result<(), CommandError> {
         let Ok(schema) = EncodedSchema::new(batch.schema()) else {
-            self.differs("a schema cannot be written again".into());
+            self.differs("a schema cannot be encoded".into());
             return Ok(());
         };
         if let Some(method) = metadata.get_str(keys::METHOD).filter(|_| !self.in_input) {
@@ -127,7 +127,7 @@ impl Session {
             return self.client.send_request(kind, &schema, batch, metadata);
         }
         if self.client.is_idle() {
-            // Input of a stream that has failed.
+            // The input of a stream that has failed.
             Ok(())
         } else if metadata.contains_key(keys::CANCEL) {
             self.client.cancel()
@@ -138,7 +138,7 @@ impl Session {
         }
     }
 
-    /// Takes what the client has to say, and to report.
+    /// Takes the client's output and events.
     fn listen(&mut self, on_event: &mut impl FnMut(&Event)) {
         loop {
             let next: Result<_, ConnectionError> = self.client.poll_event();
@@ -173,7 +173,7 @@ impl Session {
     }
 }
 
-/// All batches that can be read.
+/// Returns the batches up to the first error.
 fn batches(bytes: Bytes) -> Vec<(RecordBatch, Metadata)> {
     let mut reader = Reader::new(Limits::default());
     reader.receive(bytes);

@@ -1,4 +1,4 @@
-//! Compares bytes but for placeholders.
+//! Compares bytes, ignoring placeholders.
 
 use crate::capture::{Capture, Direction, PlaceholderKind};
 use std::ops::Range;
@@ -11,7 +11,7 @@ impl Mask {
         Self(capture.placeholders_of(direction).collect())
     }
 
-    /// Those that lie within a part, in order.
+    /// Returns the placeholders within a part, in order.
     pub(super) fn within(
         &self,
         part: &Range<usize>,
@@ -21,12 +21,12 @@ impl Mask {
         self.0.iter().skip(first).take_while(move |(range, _)| range.start < end)
     }
 
-    /// Whether something in a part was withheld.
+    /// Whether bytes of a part were withheld.
     pub(super) fn withholds(&self, part: &Range<usize>) -> bool {
         self.within(part).any(|(_, kind)| *kind == PlaceholderKind::Withheld)
     }
 
-    /// The first byte of a recorded part that is not the same, if there is one.
+    /// Returns the offset of the first byte of a recorded part that differs, if any.
     pub(super) fn difference(&self, recorded: &[u8], part: &Range<usize>, replayed: &[u8]) -> Option<String> {
         let expected = recorded.get(part.clone()).unwrap_or_default();
         if expected.len() != replayed.len() {
@@ -53,9 +53,9 @@ impl Mask {
     }
 }
 
-/// A difference of bytes, with the first line that is not the same in what was recorded and in what was replayed, if one is not.
+/// Adds to a difference of bytes the first line that differs between the recording and the replay, if any.
 pub(super) fn explain(difference: &str, recorded: &[String], replayed: &[String]) -> String {
-    // Metadata comes last in a line, and may have placeholders in it.
+    // Metadata is at the end of a line, and may contain placeholders.
     let shown = |line: Option<&String>| {
         line.map_or("nothing", |line| line.split(" vgi_rpc.").next().unwrap_or_default()).to_owned()
     };

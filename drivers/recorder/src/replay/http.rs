@@ -1,4 +1,4 @@
-//! A server's machine in the place of the one that was recorded over HTTP.
+//! Plays a capture of HTTP to a server's machine.
 
 use super::compare::{Mask, explain};
 use super::machine;
@@ -15,12 +15,12 @@ use std::time::Duration;
 use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_reactor::{Acceptor, Machine, Origin};
 
-/// Plays a capture of HTTP. It gives the random bytes and the times of the capture to what is built with
-/// [`entropy`](Self::entropy) and [`clock`](Self::clock), so an endpoint serves one replay.
+/// Plays a capture of HTTP. Its [`entropy`](Self::entropy) and [`clock`](Self::clock) return the random bytes and times of the
+/// capture, so an endpoint that is built with them serves only one replay.
 ///
-/// Tokens that the server made are placeholders in the capture. The replay's server makes others, and where a request carries
-/// the placeholder of one, it is given that token. Credentials of the client stay placeholders: an endpoint that
-/// authenticates callers needs an authenticator that accepts them.
+/// Tokens that the server issued are placeholders in the capture. The server of the replay issues others; in requests, the
+/// placeholders are replaced by these. Credentials of the client remain placeholders: an endpoint that authenticates callers
+/// needs an authenticator that accepts them.
 #[derive(Debug)]
 pub struct Player {
     capture: Capture,
@@ -28,10 +28,10 @@ pub struct Player {
 }
 
 impl Player {
-    /// Plays this capture.
+    /// Creates a player of this capture.
     ///
     /// # Errors
-    /// When it is not of HTTP.
+    /// If the capture is not of HTTP.
     pub fn new(capture: Capture) -> Result<Self, ReplayError> {
         match capture.header.transport {
             TransportKind::Http => {
@@ -42,13 +42,14 @@ impl Player {
         }
     }
 
-    /// The random bytes that were recorded, for the endpoint. Before the replay begins, and where there are none, zeros.
+    /// Returns a source of the recorded random bytes, for the endpoint. It returns zeros before the replay begins, and if the
+    /// capture has no more.
     pub fn entropy(&self) -> impl Fn(&mut [u8]) + Send + Sync + use<> {
         let source = self.source.clone();
         move |bytes| lock(&source).draw(bytes)
     }
 
-    /// The times that were recorded, for the server.
+    /// Returns a clock with the recorded times, for the server.
     pub fn clock(&self) -> impl Fn() -> Duration + Send + Sync + use<> {
         let source = self.source.clone();
         move || lock(&source).now()
@@ -57,10 +58,10 @@ impl Player {
     /// Plays the requests to a server.
     ///
     /// # Errors
-    /// When the machine waits for something that does not come.
+    /// If the machine waits too long for something other than its peer.
     pub fn to_server(&self, acceptor: &impl Acceptor) -> Result<Replayed, ReplayError> {
         let capture = &self.capture;
-        // What the endpoint drew when it was built is not in the capture.
+        // Random bytes that the endpoint drew when it was built are not in the capture.
         *lock(&self.source) = Source::of(capture);
         let (from, to) = (capture.requests(), capture.responses());
         let (mut input, recorded) = (capture.bytes(from), capture.bytes(to));
@@ -147,17 +148,17 @@ fn lock(source: &Mutex<Source>) -> MutexGuard<'_, Source> {
     source.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the replay's server has answered.
+/// The tokens of the replay's server.
 #[derive(Default)]
 struct Answers {
     found: Vec<Message>,
     parsed: usize,
-    /// What stands in the replay in place of a placeholder.
+    /// The values of the replay, by placeholder.
     values: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Answers {
-    /// Puts the values of this replay in place of placeholders that a response had.
+    /// Replaces placeholders that a response had by the values of this replay.
     fn put_in(&self, input: &mut [u8], range: std::ops::Range<usize>) {
         if let Some(place) = input.get_mut(range)
             && let Some(value) = self.values.get(place)
@@ -166,7 +167,7 @@ impl Answers {
         }
     }
 
-    /// Takes the responses that have come.
+    /// Learns the values of the new responses.
     fn learn(&mut self, exchanges: &Exchanges, recorded: &[u8], mask: &Mask, output: &[u8]) {
         while let Some(exchange) = exchanges.exchanges.get(self.found.len()) {
             let Some(answer) = response(output, self.parsed, &exchange.request.method) else { return };
@@ -192,7 +193,7 @@ impl Answers {
     }
 }
 
-/// A response with the request id that was recorded: an endpoint gives ids to requests of all its connections in turn.
+/// Returns a response with the recorded request id: an endpoint numbers the requests of all its connections together.
 fn with_recorded_id(recorded: &[u8], expected: &Message, output: &[u8], found: &Message) -> Vec<u8> {
     let mut bytes = output.get(found.range.clone()).unwrap_or_default().to_vec();
     let id = |message: &Message, bytes| {

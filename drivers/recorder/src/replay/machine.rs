@@ -20,12 +20,12 @@ impl Wake for Unpark {
     }
 }
 
-/// A waker for machines that this thread drives.
+/// Returns a waker for machines that this thread drives.
 pub(super) fn waker() -> Waker {
     Arc::new(Unpark(thread::current())).into()
 }
 
-/// Gives a machine bytes.
+/// Passes bytes to a machine.
 pub(super) fn feed<M: Machine>(machine: &mut M, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         let Some(lent) = machine.read_buf().filter(|lent| !lent.is_empty()) else {
@@ -38,7 +38,7 @@ pub(super) fn feed<M: Machine>(machine: &mut M, mut bytes: &[u8]) {
     }
 }
 
-/// Goes on until bytes are needed. False if the connection is closed.
+/// Runs a machine until it needs input. Returns false if it closes the connection.
 pub(super) fn run<M: Machine>(machine: &mut M, output: &mut Vec<u8>) -> Result<bool, ReplayError> {
     loop {
         let step = machine.poll();

@@ -1,4 +1,4 @@
-//! Plays a capture to a machine again, and compares what it says with what was recorded.
+//! Plays a capture to a machine, and compares its output with the recorded one.
 //!
 //! | function | plays to |
 //! | --- | --- |
@@ -6,12 +6,12 @@
 //! | [`Player::to_server`] | any machine of an event loop, for HTTP |
 //! | [`to_client`] | a [`client::Connection`](vgi_rpc_protocol::client::Connection), for pipes and sockets |
 //!
-//! What is compared are whole Arrow streams on pipes and sockets, and whole responses over HTTP. Bytes that are placeholders
-//! are left out. A part with a value that was [withheld](crate::PlaceholderKind::Withheld) is not compared, and neither is the answer to
-//! a request with one: [`Replayed::skipped`] counts them.
+//! Complete Arrow streams are compared on pipes and sockets, and complete responses over HTTP. Placeholders are ignored. A part
+//! with a [withheld](crate::PlaceholderKind::Withheld) value is not compared, and neither is the answer to a request with one:
+//! [`Replayed::skipped`] counts them.
 //!
-//! A service must be the one that was recorded: the same methods, the same `server_id`, and handlers that give the same for
-//! the same. Effects fail, since what performed them is not in the capture.
+//! The service must be the one that was recorded: the same methods, the same `server_id`, and deterministic handlers. Effects
+//! fail, because their results are not in the capture.
 
 mod client;
 mod compare;

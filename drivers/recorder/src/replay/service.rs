@@ -1,4 +1,4 @@
-//! A service in the place of the server that was recorded on a pipe or a socket.
+//! Plays a capture of a pipe or a socket to a service.
 
 use super::compare::{Mask, explain};
 use super::outcome::{ReplayError, Replayed};
@@ -14,7 +14,7 @@ use vgi_rpc_protocol::{IdSource, Limits, Next};
 /// Plays the requests of a capture to a service.
 ///
 /// # Errors
-/// When the capture is of HTTP, or the service does not start.
+/// If the capture is of HTTP, or the service does not start.
 pub fn to_service(capture: &Capture, service: Arc<Service>) -> Result<Replayed, ReplayError> {
     let transport = capture.header.transport;
     if transport == TransportKind::Http {
@@ -55,7 +55,7 @@ pub fn to_service(capture: &Capture, service: Arc<Service>) -> Result<Replayed, 
     Ok(replayed)
 }
 
-/// Compares what came out stream by stream.
+/// Compares the output stream by stream.
 fn compare(capture: &Capture, input: &[Stream], output: &[u8]) -> Replayed {
     let direction = capture.responses();
     let (recorded, mask) = (capture.bytes(direction), Mask::of(capture, direction));
@@ -93,7 +93,7 @@ struct Session {
 }
 
 impl Session {
-    /// Goes on until bytes are needed.
+    /// Runs the service until it needs input.
     fn run(&mut self) {
         loop {
             let next = self.responder.poll_work();
@@ -113,7 +113,7 @@ impl Session {
             }
             match next {
                 Ok(Next::Event(work)) => {
-                    // It was given out.
+                    // The responder returned this work, so it accepts the result.
                     let _ = self.responder.complete(work.run());
                 }
                 Ok(Next::NeedDrain) => {}

@@ -1,19 +1,19 @@
-//! The random bytes and the times that were recorded, given again.
+//! Returns the recorded random bytes and times again.
 
 use crate::capture::{Capture, What};
 use std::time::Duration;
 
-/// Where a replay is.
+/// The recorded values that a replay has not used yet.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// Each draw, in order.
+    /// The random bytes of each draw, in order.
     draws: std::vec::IntoIter<Vec<u8>>,
-    /// Each reading, with the number of the record that it is.
+    /// Each clock reading, with the number of its record.
     readings: std::iter::Peekable<std::vec::IntoIter<(usize, Duration)>>,
     now: Duration,
-    /// The record that is played next. Readings after it are not given out yet.
+    /// The next record with input. Readings after it are not returned yet.
     until: usize,
-    /// How often random bytes were drawn that are not in the capture.
+    /// How often random bytes were drawn that the capture does not contain.
     pub(super) missing: usize,
 }
 
@@ -37,7 +37,7 @@ impl Source {
         }
     }
 
-    /// Plays the record `record`, after which `after` is the next one with input.
+    /// Advances to the record `record`; `after` is the next one with input.
     pub(super) fn play_until(&mut self, record: usize, after: usize) {
         while let Some((_, now)) = self.readings.next_if(|(at, _)| *at < record) {
             self.now = now;

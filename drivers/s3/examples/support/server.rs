@@ -1,5 +1,4 @@
-//! An S3 server on this machine that checks signatures, dates and expiry, behind a front that logs requests and may answer them
-//! itself.
+//! A local S3 server that checks signatures, dates and expiry, behind a front that logs requests and may answer them itself.
 
 use async_trait::async_trait;
 use hyper::body::{Body as _, Incoming};
@@ -21,26 +20,26 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-/// The bucket that the server has.
+/// The server's only bucket.
 pub const BUCKET: &str = "test-bucket";
 
-/// A request that came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
     pub path: String,
     pub query: String,
     pub headers: HashMap<String, String>,
-    /// Which of the server's requests it is, from 0.
+    /// Its number among the server's requests, from 0.
     pub index: usize,
 }
 
-/// What the front answers in the server's place: a status, headers and a body.
+/// A response of the front in place of the server's: a status, headers and a body.
 pub type Answer = (u16, Vec<(&'static str, String)>, String);
 
 type Front = dyn Fn(&Asked) -> Option<Answer> + Send + Sync;
 
-/// The keys that the server knows: the secret of each id, and the token that goes with it.
+/// The keys that the server knows: the secret and the token of each id.
 type Keys = HashMap<String, (String, Option<String>)>;
 
 #[derive(Default)]
@@ -60,12 +59,12 @@ pub struct Server {
 }
 
 impl Asked {
-    /// A parameter of the query, as it is written there.
+    /// Returns a query parameter, without decoding it.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
-    /// What is done, as S3 names it.
+    /// Returns the operation's name in S3's API.
     pub fn operation(&self) -> &'static str {
         let has = |name: &str| self.parameter(name).is_some();
         match &*self.method {
@@ -82,7 +81,7 @@ impl Asked {
 }
 
 impl Server {
-    /// A server with one bucket, which knows these keys.
+    /// Starts a server with one bucket, which knows this key.
     pub fn start(id: &str, secret: &str) -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         std::fs::create_dir(folder.path().join(BUCKET))?;
@@ -104,7 +103,7 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Lets requests be signed with this key as well, and with this token if it has one.
+    /// Also accepts requests that are signed with this key, with this token if it has one.
     pub fn add_key(&self, id: &str, secret: &str, token: Option<&str>) {
         lock(&self.shared.keys).insert(id.to_owned(), (secret.to_owned(), token.map(ToOwned::to_owned)));
     }
@@ -114,17 +113,17 @@ impl Server {
         lock(&self.shared.keys).remove(id);
     }
 
-    /// Has each request shown to this function first, which may answer it.
+    /// Passes each request to this function first, which may answer it.
     pub fn set_front(&self, front: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) {
         *lock(&self.shared.front) = Some(Arc::new(front));
     }
 
-    /// The requests since this was called last.
+    /// Returns the requests since the last call.
     pub fn take_log(&self) -> Vec<Asked> {
         std::mem::take(&mut *lock(&self.shared.log))
     }
 
-    /// Where the server keeps the objects of the bucket.
+    /// Returns the folder of the bucket's objects.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().join(BUCKET)
     }
@@ -134,7 +133,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The keys of the server, as `s3s` asks for them.
+/// Provides the server's keys to `s3s`.
 struct Known(Arc<Shared>);
 
 #[async_trait]
@@ -195,7 +194,7 @@ async fn answer(
     }
 }
 
-/// The token of temporary keys, which `s3s` does not check.
+/// Checks the token of temporary keys, which `s3s` does not.
 fn check_token(shared: &Shared, asked: &Asked) -> Option<Answer> {
     let id = asked.parameter("X-Amz-Credential")?.split("%2F").next()?;
     let (_, token) = lock(&shared.keys).get(id).cloned()?;
@@ -203,7 +202,7 @@ fn check_token(shared: &Shared, asked: &Asked) -> Option<Answer> {
         .then(|| error(400, "ExpiredToken", ""))
 }
 
-/// An error as S3 sends it, with further elements.
+/// Creates an error response of S3, with further elements.
 pub fn error(status: u16, code: &str, more: &str) -> Answer {
     let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>m</Message>{more}</Error>");
     (status, vec![("content-type", "application/xml".to_owned())], text)

@@ -1,4 +1,4 @@
-//! Credentials that are refreshed before they expire, by one thread at a time.
+//! A cache of credentials, which one thread at a time refreshes before they expire.
 
 use super::error::CredentialsError;
 use super::provide::{Credentials, ProvideCredentials};
@@ -10,11 +10,11 @@ use vgi_rpc_protocol::OneLine;
 /// The target of events for operators.
 const TARGET: &str = "vgi_rpc_s3";
 
-/// Credentials with less time left are refreshed, while they are still used.
+/// Credentials that expire sooner are refreshed, while they are still used.
 const REFRESH: Duration = Duration::from_secs(15 * 60);
-/// Credentials with less time left are not used any more.
+/// Credentials that expire sooner are no longer used.
 const LEAST: Duration = Duration::from_secs(60);
-/// How long no other refresh is tried while the credentials can still be used: a metadata service gives the same ones until
+/// The time between attempts to refresh credentials that can still be used: a metadata service returns the same ones until
 /// shortly before they expire.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -22,18 +22,18 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub(crate) struct Cache {
     provider: Box<dyn ProvideCredentials>,
     current: Mutex<Current>,
-    /// Held while the provider is asked. It has how that ended last.
+    /// Locked while the provider is asked. Contains the last result.
     flight: Mutex<Option<Ended>>,
 }
 
 #[derive(Default)]
 struct Current {
     credentials: Option<Arc<Credentials>>,
-    /// When a refresh was tried last.
+    /// When a refresh was last tried.
     tried: Option<Instant>,
 }
 
-/// How a refresh ended.
+/// The result of a refresh.
 struct Ended {
     at: Instant,
     result: Result<Arc<Credentials>, CredentialsError>,
@@ -44,7 +44,7 @@ impl Cache {
         Self { provider, current: Mutex::default(), flight: Mutex::new(None) }
     }
 
-    /// Credentials that can be used at this time, since the Unix epoch.
+    /// Returns credentials that can be used at this time, which is since the Unix epoch.
     pub(crate) fn get(&self, now: Duration) -> Result<Arc<Credentials>, CredentialsError> {
         let mut current = lock(&self.current);
         let Some(credentials) = current.credentials.clone() else {
@@ -57,7 +57,7 @@ impl Cache {
                 self.refresh(None)
             }
             Some(left) if left < REFRESH && current.tried.is_none_or(|tried| tried.elapsed() >= PAUSE) => {
-                // This thread tries, and the others go on with what there is.
+                // This thread tries, and other threads continue with the current ones.
                 current.tried = Some(Instant::now());
                 drop(current);
                 Ok(self.refresh(None).unwrap_or(credentials))
@@ -66,7 +66,7 @@ impl Cache {
         }
     }
 
-    /// Credentials in the place of those that S3 has refused: others that have come since, or else newer ones.
+    /// Returns credentials to use instead of those that S3 has refused: the current ones if they differ, otherwise new ones.
     pub(crate) fn replace(&self, refused: &Arc<Credentials>) -> Result<Arc<Credentials>, CredentialsError> {
         let mut current = lock(&self.current);
         match current.credentials.clone() {
@@ -79,8 +79,8 @@ impl Cache {
         }
     }
 
-    /// Asks the provider, or waits for the thread that is asking it. That one may have been given what was refused since: then
-    /// the provider is asked once more.
+    /// Asks the provider, or waits for the thread that is asking it. If that thread received the refused credentials, asks the
+    /// provider again.
     fn refresh(&self, refused: Option<&Arc<Credentials>>) -> Result<Arc<Credentials>, CredentialsError> {
         let asked = Instant::now();
         let mut flight = lock(&self.flight);
@@ -99,16 +99,16 @@ impl Cache {
         drop(flight);
         match &result {
             Err(error) if !failed_before => {
-                tracing::warn!(target: TARGET, error = %OneLine(error), "no source gives credentials for S3");
+                tracing::warn!(target: TARGET, error = %OneLine(error), "no source provides S3 credentials");
             }
-            Ok(_) if failed_before => tracing::info!(target: TARGET, "there are credentials for S3 again"),
+            Ok(_) if failed_before => tracing::info!(target: TARGET, "S3 credentials are available again"),
             _ => {}
         }
         result
     }
 }
 
-/// A provider that panicked has left nothing half done.
+/// Locks a mutex. A provider that panics leaves the value consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -131,7 +131,7 @@ mod tests {
         Duration::from_secs(hours * 3600)
     }
 
-    /// Gives credentials `1`, `2` and so on, each of which expires an hour after the one before it.
+    /// Returns credentials `1`, `2` and so on, each of which expires an hour after the previous one.
     fn counting(asked: Arc<AtomicU64>) -> Cache {
         Cache::new(Box::new(move || {
             let count = asked.fetch_add(1, Ordering::SeqCst) + 1;
@@ -211,7 +211,7 @@ mod tests {
                 barrier.wait();
                 thread::sleep(Duration::from_millis(100));
             }
-            // The second answer is still the first one, as from a service that is a moment late.
+            // The second answer is still the first one, like that of a service that is a moment late.
             Ok(Credentials::new(if count < 2 { "old" } else { "new" }, Secret::new("s3cr3t")))
         })));
         let old = cache.get(Duration::ZERO).unwrap();

@@ -1,4 +1,4 @@
-//! Sources of credentials, one after the other.
+//! A chain of sources of credentials.
 
 use super::container::ContainerCredentials;
 use super::environment::Environment;
@@ -10,17 +10,18 @@ use super::provide::{Credentials, ProvideCredentials};
 use super::web_identity::WebIdentityCredentials;
 use std::fmt;
 
-/// Asks each source in order. The first one that is set up decides: what is wrong with it is an error, and no reason to use
-/// another identity.
+/// Asks each source in order. The first one that is set up is used: if it fails, that is an error, and no other identity is
+/// tried.
 pub struct Chain(Vec<Box<dyn ProvideCredentials>>);
 
 impl Chain {
-    /// No source.
+    /// Returns a chain without sources.
     pub const fn empty() -> Self {
         Self(Vec::new())
     }
 
-    /// In this order: variables, web identity, the shared files, the container's service and the instance's.
+    /// Returns the standard sources, in this order: variables, web identity, the shared files, the container's service and the
+    /// instance's.
     ///
     /// If `AWS_PROFILE` is set, the shared files come before web identity.
     pub fn standard(environment: &Environment) -> Self {
@@ -36,7 +37,7 @@ impl Chain {
             .then(InstanceCredentials::new(environment.clone()))
     }
 
-    /// Asks this source as well, after those before it.
+    /// Adds a source, which is asked after the previous ones.
     pub fn then(mut self, source: impl ProvideCredentials) -> Self {
         self.0.push(Box::new(source));
         self

@@ -1,4 +1,4 @@
-//! Credentials of a container, from the service that its host names in the environment.
+//! Credentials of a container, from the service that environment variables name.
 
 use super::environment::Environment;
 use super::error::CredentialsError;
@@ -18,14 +18,14 @@ const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
 const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
-/// Where ECS answers.
+/// The address of the ECS service.
 const HOST: &str = "http://169.254.170.2";
 
 /// Credentials of an ECS task or an EKS pod: from `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or
 /// `AWS_CONTAINER_CREDENTIALS_FULL_URI`, with the token in `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` or
 /// `AWS_CONTAINER_AUTHORIZATION_TOKEN`, if there is one.
 ///
-/// A full URL is `https`, or goes to this machine or to the addresses of ECS and EKS.
+/// A full URL must be `https`, or have the address of this machine or of the ECS or EKS service.
 #[derive(Clone, Debug)]
 pub struct ContainerCredentials {
     environment: Environment,
@@ -33,7 +33,7 @@ pub struct ContainerCredentials {
 }
 
 impl ContainerCredentials {
-    /// From the service that these variables name.
+    /// Creates a source that uses the service that these variables name.
     pub fn new(environment: Environment) -> Self {
         Self { environment, requests: Requests::default() }
     }
@@ -42,7 +42,7 @@ impl ContainerCredentials {
         let Some(path) = self.environment.get(TOKEN_FILE).map(PathBuf::from) else {
             return Ok(self.environment.get(TOKEN).map(Zeroizing::new));
         };
-        // Read each time: it is replaced while the container runs.
+        // The file is read each time, because it is replaced while the container runs.
         file::read(&path).map(Some).map_err(|error| file::error(&path, &error))
     }
 }
@@ -51,7 +51,7 @@ impl ProvideCredentials for ContainerCredentials {
     fn provide(&self) -> Result<Credentials, CredentialsError> {
         let relative = self.environment.get(RELATIVE);
         let url = match (relative, self.environment.get(FULL)) {
-            // Another beginning could name another host, which would get the token.
+            // Without the slash, the path could change the host that the token is sent to.
             (Some(path), _) if path.starts_with('/') => format!("{HOST}{path}"),
             (Some(_), _) => {
                 let expected = "a path that begins with a slash";
@@ -71,7 +71,7 @@ impl ProvideCredentials for ContainerCredentials {
         if let Some(token) = self.token()? {
             let mut value = HeaderValue::try_from(token.trim()).map_err(|_| CredentialsError::Invalid {
                 setting: "the token of the container".to_owned(),
-                expected: "text that a header can have",
+                expected: "a valid header value",
             })?;
             value.set_sensitive(true);
             request.headers.insert(AUTHORIZATION, value);
@@ -82,7 +82,7 @@ impl ProvideCredentials for ContainerCredentials {
     }
 }
 
-/// The error, with the server alone in the place of its URL: the path is what entitles to the credentials on ECS.
+/// Replaces the URL in an error by its server: on ECS, the path is a secret that grants access to the credentials.
 fn without_path(error: CredentialsError, url: &str) -> CredentialsError {
     match error {
         CredentialsError::Transfer { source_name, mut error } => {
@@ -94,7 +94,7 @@ fn without_path(error: CredentialsError, url: &str) -> CredentialsError {
     }
 }
 
-/// Whether a token may be sent there.
+/// Whether a token may be sent to this URL.
 fn is_trusted(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     url.scheme() == "https"

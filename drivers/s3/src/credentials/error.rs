@@ -1,4 +1,4 @@
-//! Why there are no credentials. No text has a secret in it.
+//! Why there are no credentials. The texts contain no secrets.
 
 use std::path::PathBuf;
 use thiserror::Error;
@@ -12,23 +12,23 @@ pub enum CredentialsError {
     /// This source is not set up. A [`Chain`](super::Chain) asks the next one.
     #[error("{source_name}: {missing}")]
     NotConfigured {
-        /// Which source.
+        /// The source.
         source_name: &'static str,
-        /// What it lacks.
+        /// What is missing.
         missing: String,
     },
     /// No source of a chain is set up.
     #[error("no source of credentials is set up ({})", .0.join("; "))]
     NoSource(Vec<String>),
-    /// The credentials have expired, and their source gives no others.
-    #[error("the credentials have expired, and their source gives no others")]
+    /// The credentials have expired, and their source provides no others.
+    #[error("the credentials have expired, and their source provides no others")]
     Expired,
-    /// A setting goes with another one that is missing.
+    /// A setting requires another one, which is missing.
     #[error("{given} is set, but {expected} is not")]
     Incomplete {
-        /// The setting that is there.
+        /// The setting that is set.
         given: String,
-        /// The setting that is not.
+        /// The setting that is missing.
         expected: String,
     },
     /// A setting is invalid.
@@ -36,7 +36,7 @@ pub enum CredentialsError {
     Invalid {
         /// The setting.
         setting: String,
-        /// What it should be.
+        /// The expected value.
         expected: &'static str,
     },
     /// A file cannot be read.
@@ -44,45 +44,45 @@ pub enum CredentialsError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: String,
     },
-    /// The shared files have no profile of the name that was given.
+    /// The shared files have no profile of the given name.
     #[error("there is no profile {profile:?} in the shared files")]
     NoProfile {
         /// The profile.
         profile: String,
     },
-    /// A profile asks for something that this crate does not do.
+    /// A profile has a setting that this crate does not support.
     #[error("profile {profile:?}: {setting} is not supported")]
     Unsupported {
         /// The profile.
         profile: String,
-        /// The setting that asks for it.
+        /// The setting.
         setting: &'static str,
     },
-    /// The service that gives credentials cannot be reached.
+    /// The credentials service cannot be reached.
     #[error("{source_name}: {error}")]
     Transfer {
-        /// Which source.
+        /// The source.
         source_name: &'static str,
         /// Why.
         error: TransferError,
     },
-    /// The service that gives credentials refuses.
+    /// The credentials service refuses the request.
     #[error("{source_name}: the service answered with status {status}{}", code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default())]
     Refused {
-        /// Which source.
+        /// The source.
         source_name: &'static str,
         /// The status.
         status: u16,
-        /// The code of the error, if the answer has one.
+        /// The code of the error, if the response has one.
         code: Option<String>,
     },
-    /// The service's answer cannot be read.
-    #[error("{source_name}: expected {expected} in the answer of the service")]
+    /// The service's response is invalid.
+    #[error("{source_name}: expected {expected} in the service's response")]
     Malformed {
-        /// Which source.
+        /// The source.
         source_name: &'static str,
         /// What is missing or invalid.
         expected: &'static str,

@@ -1,4 +1,4 @@
-//! Files that hold credentials, read with limits.
+//! Reads files that contain credentials, with limits.
 
 use super::error::CredentialsError;
 use std::fs::File;
@@ -6,24 +6,24 @@ use std::io::{self, Read};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// The longest file that is read.
+/// The maximum size of a file.
 const MAX_BYTES: u64 = 1 << 20;
-/// A file of this name is empty. `AWS_CONFIG_FILE` and its like are set to it where no file is to be read.
+/// This file counts as empty. Variables such as `AWS_CONFIG_FILE` are set to it so that no file is read.
 const NULL_DEVICE: &str = "/dev/null";
 
-/// The text of a regular file of at most 1 MiB.
+/// Reads a regular file of at most 1 MiB.
 pub(super) fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     if path == Path::new(NULL_DEVICE) {
         return Ok(text);
     }
     let invalid = |expected: &'static str| io::Error::new(io::ErrorKind::InvalidData, expected);
-    // Before it is opened, which blocks if it is a pipe.
+    // This is checked before opening the file, which would block if it is a pipe.
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(invalid("expected a regular file"));
     }
-    // A buffer that grows leaves copies behind that are not wiped.
+    // A growing buffer would leave copies behind that are not wiped.
     text.reserve_exact(usize::try_from(metadata.len().min(MAX_BYTES)).unwrap_or(0).saturating_add(1));
     File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_BYTES {
@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-/// The error of a file that was to be read.
+/// Creates the error for a file that cannot be read.
 pub(super) fn error(path: &Path, error: &io::Error) -> CredentialsError {
     CredentialsError::File { path: path.to_owned(), error: error.to_string() }
 }

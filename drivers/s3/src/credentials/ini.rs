@@ -1,4 +1,4 @@
-//! The format of the shared files: sections of settings.
+//! Parses the format of the shared files: sections of settings.
 
 use super::secret::Secret;
 use std::collections::HashMap;
@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 pub(super) struct Ini(HashMap<String, HashMap<String, Secret>>);
 
 impl Ini {
-    /// Reads a file. What is neither a section nor a setting is left out, as are the nested settings of other services, which are
-    /// indented. A setting that comes twice has its last value.
+    /// Parses a file. Lines that are neither a section nor a setting are ignored, as are the indented, nested settings of other
+    /// services. If a setting occurs twice, the last value is used.
     pub(super) fn parse(text: &str) -> Self {
         let mut sections: HashMap<String, HashMap<String, Secret>> = HashMap::new();
         let mut section = None;
@@ -28,7 +28,7 @@ impl Ini {
             if let (Some(section), Some((name, value)), false) =
                 (section.as_mut(), line.split_once('='), is_nested)
             {
-                // A comment begins after white space.
+                // A comment begins after whitespace.
                 let value = value.split([' ', '\t']).scan(false, |is_comment, word| {
                     *is_comment |= word.starts_with(['#', ';']);
                     (!*is_comment).then_some(word)
@@ -45,7 +45,7 @@ impl Ini {
         self.0.contains_key(section)
     }
 
-    /// A setting that is not empty.
+    /// Returns the value of a setting that is not empty.
     pub(super) fn get(&self, section: &str, setting: &str) -> Option<&Secret> {
         self.0.get(section)?.get(setting).filter(|value| !value.reveal().is_empty())
     }

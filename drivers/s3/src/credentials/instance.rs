@@ -13,16 +13,16 @@ const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
-/// A longer text is not a name.
+/// The maximum length of a role's name.
 const MAX_ROLE_BYTES: usize = 256;
 
 const TOKEN_LIFETIME: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 
-/// Credentials of the role of an EC2 instance, by version 2 of the metadata service (IMDSv2) alone. It is not asked if
-/// `AWS_EC2_METADATA_DISABLED` is `true`, and elsewhere if `AWS_EC2_METADATA_SERVICE_ENDPOINT` is set.
+/// Credentials of the role of an EC2 instance, only by version 2 of the metadata service (IMDSv2). The service is not asked if
+/// `AWS_EC2_METADATA_DISABLED` is `true`; `AWS_EC2_METADATA_SERVICE_ENDPOINT` sets its address.
 ///
-/// A machine without the service, and one without a role, count as not set up.
+/// Without the service or without a role, this source counts as not set up.
 #[derive(Clone, Debug)]
 pub struct InstanceCredentials {
     environment: Environment,
@@ -30,7 +30,7 @@ pub struct InstanceCredentials {
 }
 
 impl InstanceCredentials {
-    /// From the service, as these variables say.
+    /// Creates a source that is configured by these variables.
     pub fn new(environment: Environment) -> Self {
         Self { environment, requests: Requests::default() }
     }
@@ -82,7 +82,7 @@ fn refused(response: &HttpResponse) -> Result<(), CredentialsError> {
     Err(CredentialsError::Refused { source_name: SOURCE, status, code: None })
 }
 
-/// Whether a text is the name of a role, which becomes part of a path.
+/// Whether a text is a valid role name. It becomes part of a path.
 fn is_role(text: &str) -> bool {
     (1..=MAX_ROLE_BYTES).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte))

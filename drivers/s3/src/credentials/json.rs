@@ -1,4 +1,4 @@
-//! Credentials in the answers of the metadata services of containers and instances.
+//! Parses credentials in responses of the metadata services of containers and instances.
 
 use super::error::CredentialsError;
 use super::provide::Credentials;
@@ -18,7 +18,7 @@ struct Answer {
     expiration: Option<String>,
 }
 
-/// The credentials in an answer.
+/// Parses the credentials in a response.
 pub(super) fn read(
     source_name: &'static str,
     response: &HttpResponse,
@@ -44,7 +44,7 @@ pub(super) fn read(
     })
 }
 
-/// A time of RFC 3339, since the Unix epoch.
+/// Parses a time of RFC 3339. Returns it since the Unix epoch.
 pub(super) fn time(text: &str) -> Option<Duration> {
     let time: Timestamp = text.trim().parse().ok()?;
     u64::try_from(time.as_second()).ok().map(Duration::from_secs)

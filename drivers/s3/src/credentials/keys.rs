@@ -14,13 +14,13 @@ const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 /// Credentials in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, with temporary ones, `AWS_SESSION_TOKEN` and
 /// `AWS_CREDENTIAL_EXPIRATION`.
 ///
-/// The last one is a time of RFC 3339. Without it, or if it is another text, it is not known when the credentials expire: they
-/// are used until S3 refuses them, and URLs that were signed with them may end before their expiry.
+/// The last one is a time of RFC 3339. If it is missing or invalid, the expiry of the credentials is unknown: they are used until
+/// S3 refuses them, and URLs that are signed with them may stop working before their own expiry.
 #[derive(Clone, Debug, Default)]
 pub struct EnvironmentCredentials(Environment);
 
 impl EnvironmentCredentials {
-    /// From these variables.
+    /// Creates a source that reads these variables.
     pub const fn new(environment: Environment) -> Self {
         Self(environment)
     }

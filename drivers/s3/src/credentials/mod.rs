@@ -1,21 +1,21 @@
-//! Credentials: what they are, where they come from, and how they are kept fresh.
+//! Credentials, their sources, and their refresh.
 //!
-//! Lives here: everything up to a pair of keys and a token. Not here: what is signed with them.
+//! This module provides the keys and the token. The code that signs with them is elsewhere.
 
 // | file | subject |
 // | --- | --- |
-// | `secret` | texts that nothing shows |
-// | `provide` | credentials, and the trait of what gives them |
+// | `secret` | texts that are not displayed |
+// | `provide` | credentials, and the trait of their sources |
 // | `error` | why a provider has no credentials |
-// | `environment` | the variables that settings come from |
+// | `environment` | environment variables |
 // | `keys` | credentials in variables |
-// | `file` | files that hold credentials, read with limits |
+// | `file` | reads files with limits |
 // | `ini`, `profile` | the shared files |
-// | `json` | credentials in the answers of metadata services |
+// | `json` | credentials in responses of metadata services |
 // | `requests` | requests to those services |
-// | `web_identity`, `container`, `instance` | what they are asked |
-// | `chain` | one after the other |
-// | `cache` | refreshed before they expire, by one thread at a time |
+// | `web_identity`, `container`, `instance` | the sources that use those services |
+// | `chain` | several sources in order |
+// | `cache` | refreshes credentials before they expire, by one thread at a time |
 
 mod cache;
 mod chain;

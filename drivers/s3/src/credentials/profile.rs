@@ -1,4 +1,4 @@
-//! Credentials in the shared files, by profile.
+//! Credentials of a profile in the shared files.
 
 use super::environment::Environment;
 use super::error::CredentialsError;
@@ -12,23 +12,22 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 const SOURCE: &str = "shared files";
-/// Settings of an identity that this crate cannot take on. `role_arn` is one unless a web identity goes with it.
+/// Settings that select an identity in an unsupported way. `role_arn` is also one, unless it is used with a web identity.
 const UNSUPPORTED: [&str; 6] =
     ["source_profile", "credential_source", "credential_process", "sso_session", "sso_start_url", "role_arn"];
 
-/// Credentials of a profile in the shared files: `~/.aws/credentials` and `~/.aws/config`, or those that
-/// `AWS_SHARED_CREDENTIALS_FILE` and `AWS_CONFIG_FILE` name. The profile is that of `AWS_PROFILE`, or else `default`.
+/// Credentials of a profile in the shared files: `~/.aws/credentials` and `~/.aws/config`, or the files in
+/// `AWS_SHARED_CREDENTIALS_FILE` and `AWS_CONFIG_FILE`. The profile is that of `AWS_PROFILE`, or `default`.
 ///
 /// A profile has `web_identity_token_file` with `role_arn`; or `aws_access_key_id` and `aws_secret_access_key`, with
-/// `aws_session_token` if they are temporary. When temporary keys of a file expire is not known: they are used until S3 refuses
+/// `aws_session_token` if they are temporary. The expiry of temporary keys in a file is unknown: they are used until S3 refuses
 /// them.
 ///
-/// It is an error if a profile asks for another identity than that of its keys, in a way that is not supported: by `role_arn`
-/// without `web_identity_token_file`, `source_profile`, `credential_source`, `credential_process` or a setting of single
-/// sign-on. It is also an error if there is no profile of the name that was given, or no file where a variable says.
+/// It is an error if a profile selects an identity in a way that is not supported: by `role_arn` without
+/// `web_identity_token_file`, `source_profile`, `credential_source`, `credential_process` or a setting of single sign-on. It is
+/// also an error if there is no profile of the given name, or no file at a path that a variable sets.
 ///
-/// Files are read if they are regular and have at most 1 MiB. The files in `~/.aws` may be missing, or not readable for this
-/// process.
+/// Files must be regular and have at most 1 MiB. The files in `~/.aws` may be missing or unreadable.
 #[derive(Clone, Debug)]
 pub struct ProfileCredentials {
     environment: Environment,
@@ -37,12 +36,12 @@ pub struct ProfileCredentials {
 }
 
 impl ProfileCredentials {
-    /// The profile of the environment.
+    /// Creates a source for the profile that the environment selects.
     pub fn new(environment: Environment) -> Self {
         Self { requests: Requests::default(), environment, profile: None }
     }
 
-    /// This profile, whatever the environment says.
+    /// Uses this profile instead of the environment's.
     pub fn profile(mut self, name: impl Into<String>) -> Self {
         self.profile = Some(name.into());
         self
@@ -52,7 +51,7 @@ impl ProfileCredentials {
 /// The settings of a profile.
 struct Profile {
     name: String,
-    /// Each file, with the name of the profile's section in it. The first one that has a setting decides.
+    /// Each file, with the name of the profile's section in it. The first file that has a setting is used.
     files: Vec<(Ini, String)>,
 }
 
@@ -82,7 +81,7 @@ impl Profile {
         Ok(profile)
     }
 
-    /// Whether a file has a section of this profile.
+    /// Whether any file has a section for this profile.
     fn exists(&self) -> bool {
         self.files.iter().any(|(ini, section)| ini.has(section))
     }
@@ -103,12 +102,12 @@ impl Profile {
     }
 }
 
-/// Whether a file in `~/.aws` that cannot be read for this reason counts as missing.
+/// Whether a file in `~/.aws` that cannot be read with this error counts as missing.
 const fn may_be_skipped(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory)
 }
 
-/// The region of the environment's profile, if it names one. A file that cannot be read names none here.
+/// Returns the region of the environment's profile, if it has one. Files that cannot be read are ignored.
 pub(crate) fn region(environment: &Environment) -> Option<String> {
     let profile = Profile::read(environment, None).ok()?;
     profile.text("region").map(ToOwned::to_owned)
@@ -126,7 +125,7 @@ impl ProvideCredentials for ProfileCredentials {
             };
             return assume(&self.requests, &self.environment, &role);
         }
-        // Before the keys, which then are those of another identity than the one that is asked for.
+        // These are checked before the keys, which would belong to another identity than the requested one.
         for setting in UNSUPPORTED {
             if profile.get(setting).is_some() {
                 return Err(CredentialsError::Unsupported { profile: profile.name, setting });
@@ -140,7 +139,7 @@ impl ProvideCredentials for ProfileCredentials {
                 expires_at: None,
             });
         }
-        let problem = if profile.exists() { "has no keys" } else { "is not there" };
+        let problem = if profile.exists() { "has no keys" } else { "does not exist" };
         Err(CredentialsError::NotConfigured {
             source_name: SOURCE,
             missing: format!("profile {:?} {problem}", profile.name),

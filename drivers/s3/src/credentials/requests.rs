@@ -1,15 +1,15 @@
-//! Requests to services that give credentials.
+//! Sends requests to services that provide credentials.
 
 use super::error::CredentialsError;
 use std::time::Duration;
 use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, HttpResponse, TransferErrorKind};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 
-/// How long one request may take. A metadata service is on the same network, so that connecting to it is quick.
+/// The time limit of a request. A metadata service is on the same network, so connecting to it is quick.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 
-/// Sends requests to services whose addresses the operator or AWS has chosen.
+/// Sends requests to services whose addresses are set by the operator or by AWS.
 #[derive(Clone, Debug)]
 pub(super) struct Requests(Option<HttpFetcher>);
 
@@ -18,13 +18,13 @@ impl Default for Requests {
         let mut options = HttpOptions::default();
         options.connect_timeout = CONNECT_TIME;
         options.idle_connections = 0;
-        // Without TLS there is none, and each request says so.
+        // If TLS cannot be set up, each request fails.
         Self(HttpFetcher::new(options).ok())
     }
 }
 
 impl Requests {
-    /// Sends one request, and returns the response whatever its status is.
+    /// Sends a request, and returns the response, whatever its status.
     pub(super) fn send(
         &self,
         source_name: &'static str,

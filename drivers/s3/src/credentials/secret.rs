@@ -1,21 +1,21 @@
-//! Texts that nothing shows, and that are wiped when they are dropped.
+//! Texts that are not displayed, and that are wiped when they are dropped.
 
 use std::fmt;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-/// A secret text. `Debug` does not show it, and its memory is overwritten when it is dropped.
+/// A secret text. `Debug` does not contain it, and its memory is wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl ZeroizeOnDrop for Secret {}
 
 impl Secret {
-    /// A secret. The text that is given becomes the secret itself, without being copied.
+    /// Creates a secret. A `String` is moved, not copied.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The secret in clear.
+    /// Returns the text of the secret.
     pub fn reveal(&self) -> &str {
         &self.0
     }

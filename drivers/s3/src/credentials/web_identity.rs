@@ -1,4 +1,5 @@
-//! Credentials for a web identity: a token of another issuer, such as a Kubernetes cluster, exchanged for those of a role.
+//! Credentials for a web identity: a token of another issuer, such as a Kubernetes cluster, is exchanged for credentials of a
+//! role.
 
 use super::environment::Environment;
 use super::error::CredentialsError;
@@ -30,7 +31,7 @@ pub struct WebIdentityCredentials {
 }
 
 impl WebIdentityCredentials {
-    /// For what these variables name.
+    /// Creates a source that uses the role and token of these variables.
     pub fn new(environment: Environment) -> Self {
         Self { environment, requests: Requests::default() }
     }
@@ -54,17 +55,17 @@ impl ProvideCredentials for WebIdentityCredentials {
     }
 }
 
-/// A role that is to be assumed.
+/// A role to assume.
 pub(super) struct Role {
     pub(super) token_file: PathBuf,
     pub(super) arn: String,
-    /// The name of the session. One is made up, if there is none.
+    /// The name of the session. If `None`, one is generated.
     pub(super) session: Option<String>,
-    /// Whose service is asked, unless the environment names one.
+    /// The region of the service, unless the environment sets the service.
     pub(super) region: Option<String>,
 }
 
-/// Exchanges the token, which is read each time: it is replaced before it expires.
+/// Exchanges the token, which is read each time because it is replaced before it expires.
 pub(super) fn assume(
     requests: &Requests,
     environment: &Environment,
@@ -105,7 +106,7 @@ pub(super) fn assume(
     })
 }
 
-/// The service that is asked.
+/// Returns the URL of the service.
 fn endpoint(environment: &Environment, role: &Role) -> String {
     if let Some(url) = environment.get("AWS_ENDPOINT_URL_STS") {
         return url;
