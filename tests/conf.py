@@ -3,20 +3,20 @@
 
     tests/conf.py setup                             make the virtual environment in .test-run/venv
     tests/conf.py run --transport pipe,subprocess   the pytest suite over these transports
-    tests/conf.py run --transport 'http*'           the lanes of HTTP: the transport, and what is about HTTP itself
-    tests/conf.py run --transport run_loop          the run loop of the core's documentation, as an example built it
-    tests/conf.py run --transport typed             typed services, as an example declares them, in both directions
+    tests/conf.py run --transport 'http*'           the HTTP lanes: the transport, and HTTP itself
+    tests/conf.py run --transport run_loop          the run loop of the core's documentation, built as an example
+    tests/conf.py run --transport typed             typed services of an example, in both directions
     tests/conf.py run --transport all               every lane, then the command-line runners
     tests/conf.py run --client all                  our client against the reference's server, over each transport
     tests/conf.py run --client 'native_*'           our client against the reference's worker for native clients
     tests/conf.py run --transport all --client all  both at the same time
-    tests/conf.py cli                               the command-line runners alone
-    tests/conf.py cli --lane '*http*'               those of them on HTTP
+    tests/conf.py cli                               only the command-line runners
+    tests/conf.py cli --lane '*http*'               only those on HTTP
     tests/conf.py summary | failures | show CASE    look at the last run
 
 Results: worker.xml, worker.log, client.xml and client.log of pytest in .test-run, and a report and a log for each
-command-line runner. A run ends with the line `N passed, N failed, N skipped`. It fails on any failure or error, when no
-case ran, when a lane collected fewer cases than it has, and on a skip that tests/allowed_skips.txt does not list.
+command-line runner. A run ends with the line `N passed, N failed, N skipped`. It fails on any failure or error, if no
+case ran, if a lane collected fewer cases than it has, and on a skip that tests/allowed_skips.txt does not list.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def setup(_arguments) -> int:
 
 
 def run(arguments) -> int:
-    """Judge our worker, our client, or both. Both are judged at the same time: either leaves a processor idle."""
+    """Test our worker, our client, or both at the same time: one alone leaves a processor idle."""
     transports = arguments.transport if arguments.transport or arguments.client else list(LANES)
     sides = []
     if transports:
@@ -71,7 +71,7 @@ def run(arguments) -> int:
 
 
 def is_narrowed(arguments) -> bool:
-    """Whether the run is of a part of each lane."""
+    """Whether the run has only a part of each lane."""
     return bool(arguments.classes or arguments.filter)
 
 
@@ -81,7 +81,7 @@ def pytest_options(arguments) -> list[str]:
 
 
 def judge_worker(worker: Path, lanes: list[str], arguments) -> tuple[list[results.Case], dict[str, int]]:
-    """The cases of these lanes, and how many each has."""
+    """Returns the cases of these lanes, and the number of each."""
     cases = list(runners.run_suite(worker, lanes, arguments.classes, pytest_options(arguments)))
     expected = {name: LANES[name] for name in lanes}
     if lanes != list(LANES) or is_narrowed(arguments):
@@ -94,10 +94,10 @@ def judge_worker(worker: Path, lanes: list[str], arguments) -> tuple[list[result
 
 
 def judge_client(arguments) -> tuple[list[results.Case], dict[str, int]]:
-    """The same for our client."""
+    """Like the previous function, for our client."""
     suite = [lane for lane in arguments.client if lane in CLIENT_LANES]
     cases = list(runners.run_client_suite(suite, arguments.classes, pytest_options(arguments))) if suite else []
-    # The classes and names that a run is narrowed to are those of the suite.
+    # The classes and names that narrow a run are the suite's.
     native = [] if is_narrowed(arguments) else [lane for lane in arguments.client if lane in NATIVE_LANES]
     cases += [case for lane in native for case in run_native(lane)]
     expected = {**CLIENT_LANES, **{name: lane.cases for name, lane in NATIVE_LANES.items()}}
@@ -105,7 +105,7 @@ def judge_client(arguments) -> tuple[list[results.Case], dict[str, int]]:
 
 
 def prepare_client(arguments) -> None:
-    """Make what a run of our client needs."""
+    """Build what a run of our client needs."""
     if arguments.worker:
         raise environment.SetupError("--client calls the reference's server, so there is no --worker to name")
     environment.prepare_venv()
@@ -131,7 +131,7 @@ def cli_expected(lanes: Iterable[str]) -> dict[str, int]:
 
 
 def prepare(arguments) -> Path:
-    """Make what a run of the worker needs, and name the worker."""
+    """Build what a run of the worker needs, and return the worker's path."""
     environment.prepare_venv()
     if not (arguments.worker or arguments.no_build):
         environment.build_worker()
@@ -183,7 +183,7 @@ def last_run() -> results.Run:
 
 
 def lanes_of(table: Iterable[str], text: str) -> list[str]:
-    """The lanes of a table that the comma-separated names and patterns select, in the table's order."""
+    """Return the lanes selected by comma-separated names and patterns, in the table's order."""
     patterns = ["*"] if text == "all" else text.split(",")
     unknown = [pattern for pattern in patterns if not matching(table, pattern)]
     if unknown:
@@ -198,23 +198,23 @@ def parse_arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def lanes_from(table: dict, default: str | None = "all") -> dict:
-        """An option that selects lanes of this table."""
+        """Return an option that selects lanes of this table."""
         return {"type": partial(lanes_of, table), "default": default, "metavar": "NAME,...|PATTERN|all"}
 
     on_worker = argparse.ArgumentParser(add_help=False)
     on_worker.add_argument("--worker", type=Path, metavar="PATH", help="a worker to use in place of the built one")
-    on_worker.add_argument("--no-build", action="store_true", help="use the worker as cargo last built it")
+    on_worker.add_argument("--no-build", action="store_true", help="use the last build of the worker")
 
     command = commands.add_parser("setup", help="make the virtual environment")
     command.set_defaults(command=setup)
 
     command = commands.add_parser("run", parents=[on_worker], help="run the pytest suite")
-    command.add_argument("--transport", **lanes_from(LANES, None), help="judge our worker in these lanes")
+    command.add_argument("--transport", **lanes_from(LANES, None), help="test our worker in these lanes")
     client_lanes = lanes_from({**CLIENT_LANES, **NATIVE_LANES}, None)
-    command.add_argument("--client", **client_lanes, help="judge our client in these lanes")
+    command.add_argument("--client", **client_lanes, help="test our client in these lanes")
     command.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME", help="only this class")
-    command.add_argument("--filter", metavar="EXPR", help="only what this pytest -k expression selects")
-    command.add_argument("--no-cli", action="store_true", help="leave out the command-line runners")
+    command.add_argument("--filter", metavar="EXPR", help="only cases selected by this pytest -k expression")
+    command.add_argument("--no-cli", action="store_true", help="skip the command-line runners")
     command.add_argument("-x", action="store_true", dest="exitfirst", help="stop at the first failure")
     command.set_defaults(command=run)
 
@@ -228,7 +228,7 @@ def parse_arguments() -> argparse.Namespace:
     ):
         commands.add_parser(name, help=text).set_defaults(command=function)
 
-    command = commands.add_parser("show", help="all that is known of a case in the last run")
+    command = commands.add_parser("show", help="print the details of a case in the last run")
     command.add_argument("case", help="its name, or a part of it")
     command.set_defaults(command=show_case)
     return parser.parse_args()

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Compares our worker with the reference: the same damaged requests to both, on a byte stream and on HTTP.
+"""Compares our worker with the reference: sends the same damaged requests to both, on a byte stream and over HTTP.
 
-    tests/differential.py --cases 300 --seed 1    so many cases from this seed
-    tests/differential.py --seed 1 --only 17      one of them again, with both sides' answers
+    tests/differential.py --cases 300 --seed 1    this many cases from this seed
+    tests/differential.py --seed 1 --only 17      one of them again, with both sides' responses
 
-The two have to agree on what is accepted and what refused, on the class of the refusal (error type, kind and code,
-HTTP status) wherever the specification fixes it, on the results of what is accepted, and on whether a byte stream is
-still in step afterwards. What they may differ in is the table of differential/known.py; a case that does differ so is
-neither passed nor skipped, and told apart. The last line is the sum: N passed, N failed, N skipped.
+The two must agree on what is accepted and refused, on the class of the refusal (error type, kind and code, HTTP status)
+wherever the specification fixes it, on the results of accepted requests, and on whether a byte stream is still in sync
+afterwards. differential/known.py lists the allowed differences; a case with one of these counts as neither passed nor
+skipped, and is listed separately. The last line is the sum: N passed, N failed, N skipped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> int:
     if not worker.is_file():
         print(f"differential.py: there is no worker at {worker}", file=sys.stderr)
         return 2
-    # Not before: what these import is installed in the environment only.
+    # Not earlier: its imports are installed only in the environment.
     from differential import workers
 
     indexes = [arguments.only] if arguments.only is not None else range(arguments.cases)
@@ -42,7 +42,7 @@ def main() -> int:
     with workers.both(worker) as sides:
         for index in indexes:
             count[compare(sides, arguments.seed, index, arguments.only is not None)] += 1
-    # No part of the closing line, which stays the same from run to run.
+    # Not part of the closing line, which is the same for every run.
     print(f"{time.monotonic() - begun:.1f} s; of {len(indexes)} cases, in ways that differential/known.py explains:")
     for name, number in sorted(count.items()):
         if name.startswith("known:"):
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def compare(sides: list, seed: int, index: int, shown: bool) -> str:
-    """Run one case on both sides: agreed, disagreed, or the name of the known difference."""
+    """Run one case on both sides. Return agreed, disagreed, or the name of the known difference."""
     from differential import byte_stream, known, web
     from differential.outcome import differences
 
@@ -75,7 +75,7 @@ def compare(sides: list, seed: int, index: int, shown: bool) -> str:
 
 
 def in_the_environment() -> int:
-    """This program again, with the Python of the virtual environment."""
+    """Run this program again with the Python of the virtual environment."""
     try:
         environment.prepare_venv()
     except environment.SetupError as error:
@@ -92,7 +92,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--cases", type=int, default=300, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
-    parser.add_argument("--only", type=int, metavar="INDEX", help="this case of the seed, and all that is known of it")
+    parser.add_argument("--only", type=int, metavar="INDEX", help="only this case of the seed, with its details")
     parser.add_argument("--worker", type=Path, metavar="PATH", help="a worker to use in place of the built one")
     return parser.parse_args()
 

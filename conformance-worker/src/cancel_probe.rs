@@ -1,7 +1,6 @@
-//! Counts what cancellable streams observe, so that a test can read it back over the wire.
+//! Counts the calls of cancellable streams, so that a test can read the counts over the wire.
 //!
-//! The counts are this process's own, or shared by all processes that the environment gives the same file to.
-//! FIXTURES 1.5.
+//! The counts are per process, or shared by all processes whose environment names the same file. FIXTURES 1.5.
 
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -10,10 +9,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Names the file of shared counts.
+/// The variable that names the file of shared counts.
 const FILE_VARIABLE: &str = "VGI_RPC_CONFORMANCE_PROBE_FILE";
 
-/// How often each hook was called, under the names that they have in a shared file.
+/// How often each hook was called, with the field names of the shared file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
@@ -34,7 +33,7 @@ pub fn read() -> Result<Counts, RpcError> {
     Ok(read)
 }
 
-/// Changes the counts, with every other reader and writer kept out meanwhile.
+/// Changes the counts, while no other reader or writer has access.
 pub fn change(edit: impl FnOnce(&mut Counts)) -> Result<(), RpcError> {
     match std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
         Some(path) => change_shared(path.as_ref(), edit).map_err(|error| {
@@ -47,7 +46,7 @@ pub fn change(edit: impl FnOnce(&mut Counts)) -> Result<(), RpcError> {
     }
 }
 
-/// Changes the counts in a file under its exclusive lock, which ends with the file's being closed.
+/// Changes the counts in a file under an exclusive lock, which closing the file releases.
 fn change_shared(path: &Path, edit: impl FnOnce(&mut Counts)) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     file.lock()?;

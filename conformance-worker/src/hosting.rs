@@ -1,4 +1,4 @@
-//! Which protocols the worker hosts. Their order is what reflection must list.
+//! The protocols that the worker hosts. Reflection must list them in their order.
 
 use crate::options::{Hosted, HostedIdentity, HostedOrder, Options};
 use crate::storage::Storage;
@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vgi_rpc_protocol::service::{Method, Protocol, Service, ServiceBuilder};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// The service that the command line asks for. With a store, it puts large outputs there and resolves pointers. `add` may set it up
-/// further.
+/// Builds the service for the command line. If there is a store, it stores large outputs and resolves pointers. `add` can
+/// extend the builder.
 pub fn service(
     options: &Options,
     store: Option<&Arc<Storage>>,
@@ -45,7 +45,7 @@ pub fn service(
     .build()?)
 }
 
-/// A protocol whose start-up work fails the first time.
+/// A protocol whose start-up work fails once.
 fn failing_once(protocol: Protocol) -> Protocol {
     let failed = AtomicBool::new(false);
     protocol.on_serve_start(move |_| match failed.swap(true, Ordering::Relaxed) {
@@ -54,12 +54,12 @@ fn failing_once(protocol: Protocol) -> Protocol {
     })
 }
 
-/// A protocol of which only the name matters.
+/// A protocol of which only the name is used.
 fn ping(name: &str) -> Protocol {
     Protocol::new(name).method(Method::new("ping").returns(DataType::Utf8).unary(|_, _| Ok("pong")))
 }
 
-/// Reports the transport of each call, as its handler sees it. Without a version, so that no client is refused.
+/// Reports the transport of each call, as its handler sees it. It has no version, so that no client is refused.
 fn transport_kind_probe() -> Protocol {
     let report = Method::new("report_transport_kind")
         .returns(DataType::Utf8)
@@ -109,7 +109,7 @@ mod tests {
         let grants = hosted(&["--http", "--identity", "grants"]);
         let whoami = grants.iter().find(|(name, _)| name == "conformance.Whoami.v1").unwrap();
         assert_eq!(whoami.1, "a280333ba72432020e162cab388a78355969a30aa74f0665ad9d2932d7a10b8f");
-        assert!(!names(&["--http"]).contains(&"vgi_rpc.Identity.v2".to_owned()), "absent unless asked for");
+        assert!(!names(&["--http"]).contains(&"vgi_rpc.Identity.v2".to_owned()), "absent unless requested");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The worker on HTTP: what the suite's own flags change of the endpoint, and what it wants beside it.
+//! The worker over HTTP: the endpoint settings from the suite's own flags, and additional routes.
 
 use crate::options::{HttpOptions, ProofMode, StorageOptions};
 use crate::storage::MAX_UPLOAD_BYTES;
@@ -13,10 +13,10 @@ use vgi_rpc_protocol::http::token::KeyRing;
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder, Sticky};
 use vgi_rpc_protocol::service::AuthContext;
 
-/// The path that sets and clears the drain flag, for a test of what draining does.
+/// The path that sets and clears the drain flag, for a test of draining.
 const DRAIN: &str = "/__test_drain__";
 
-/// Sets an endpoint as the suite's own flags ask.
+/// Configures an endpoint according to the suite's own flags.
 pub fn endpoint(
     options: &HttpOptions,
     storage: &StorageOptions,
@@ -39,7 +39,7 @@ pub fn endpoint(
         builder = builder.sticky(sticky);
     }
     if storage.fake_storage.is_some() {
-        // What is larger is uploaded.
+        // Larger requests are uploaded.
         let max_request_bytes = max_request_bytes.unwrap_or(storage.externalize_threshold);
         builder = builder.max_request_bytes(Some(max_request_bytes)).upload_urls(Some(MAX_UPLOAD_BYTES));
     }
@@ -54,7 +54,7 @@ fn authenticate(
     if options.auth_reject_all {
         return Ok(builder.authenticate(reject));
     }
-    // **Anyone who reaches the port can name any caller.** This is for tests alone.
+    // **Any client that reaches the port can claim to be any caller.** This is only for tests.
     if options.sticky_auth || takes_principal {
         let principal = header("x-conformance-principal", "conformance")
             .with_claim("x-conformance-auth-time", "auth_time")
@@ -77,11 +77,11 @@ fn authenticate(
     Ok(builder.authenticate(require_all(gate, None)).advertise_proxy_proof(mode == Mode::Require))
 }
 
-/// Refuses every request, for the reason that it asks for.
+/// Refuses every request, with the reason that it requests.
 fn reject(request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
     let asked = request.header("x-conformance-auth-reason")?.unwrap_or_default();
     let reason = match Reason::parse(asked) {
-        // What is wrong with a deployment is nothing that a request could ask for.
+        // A request cannot ask for errors of the deployment.
         Some(Reason::ProxyRequired | Reason::Unauthorized) | None => {
             let detail = "this worker refuses every request";
             return Err(AuthError::Refused(AuthFailure::new(Reason::Unauthorized, detail)));
@@ -91,7 +91,7 @@ fn reject(request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
     Err(AuthError::Refused(AuthFailure::new(reason, reason.as_str())))
 }
 
-/// The route of the drain flag.
+/// Returns the route of the drain flag.
 pub fn drain_route(endpoint: Arc<Endpoint>) -> impl Fn(&Parts) -> Option<Response<Bytes>> {
     move |head| {
         if head.uri.path() != DRAIN {

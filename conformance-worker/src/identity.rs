@@ -1,7 +1,7 @@
-//! The policy behind `vgi_rpc.Identity.v2` that the suite expects. IDENTITY_CONFORMANCE_FIXTURE 3 and 10.
+//! The policy for `vgi_rpc.Identity.v2` that the suite expects. IDENTITY_CONFORMANCE_FIXTURE 3 and 10.
 //!
-//! The resolver knows almost every token. So a refusal can only come from a guard, and a guard that does not do its work shows
-//! as a success.
+//! The resolver knows almost every token. So only a guard can refuse a call, and a guard that does not work shows as a
+//! success.
 
 use crate::options::{HostedIdentity, IdentityOptions};
 use chrono::DateTime;
@@ -16,19 +16,19 @@ const INTROSPECTOR: &str = "conformance-introspector";
 const SUBJECT: &str = "subject@conformance.example";
 /// 2030-01-01T00:00:00Z. A constant, so that the suite can compare it.
 const EXPIRES_AT: i64 = 1_893_456_000;
-/// What an authenticator that cannot ask its authority says. It is not the default of any outage.
+/// The retry delay of an authenticator whose authority is unreachable. It differs from every default.
 const AUTHORITY_RETRY_SECONDS: u32 = 7;
 
 const AUDIENCE: &str = "conformance";
 const MAX_TTL_SECONDS: i64 = 3600;
-/// The keys that seal grants, by their first byte; each byte is one more than that before it. The suite knows them.
+/// The keys that seal grants, by their first byte; each byte is one more than the previous one. The suite knows them.
 const KEYS: [u8; 2] = [0x10, 0x30];
 
-/// The identity that the command line asks for.
+/// Returns the identity that the command line selects.
 pub fn identity(options: &IdentityOptions) -> Result<Option<Identity>, Box<dyn Error>> {
-    // A key that cannot be used is a mistake, also where none is.
+    // An invalid key is an error even if no key is needed.
     let keys = grant_keys(options)?;
-    // It waits for nothing, and is asked as one that does: bearer tokens take the longer way then.
+    // It does not block, but is declared as blocking: this exercises the longer path of bearer tokens.
     let identity = Identity::builder().resolve_tokens([INTROSPECTOR], Resolver::waiting(resolve));
     let identity = match options.identity {
         HostedIdentity::Off => return Ok(None),
@@ -62,7 +62,7 @@ fn resolve(token: &str) -> Resolution {
     }))
 }
 
-/// Ignores the lifetime, which would need a clock.
+/// Ignores the lifetime, which would require a clock.
 fn mint(request: &GrantRequest<'_>) -> Result<IssuedGrant, MintError> {
     let token = format!("conformance-grant-for:{}|{}", request.principal, request.scopes.join(","));
     let expires_at = DateTime::from_timestamp(EXPIRES_AT, 0)
@@ -76,7 +76,7 @@ fn mint(request: &GrantRequest<'_>) -> Result<IssuedGrant, MintError> {
     }
 }
 
-/// The error of an authenticator, which the hooks pass on as it is.
+/// Returns an authenticator's error, which the hooks pass on unchanged.
 fn authority_unreachable(what: &str) -> AuthError {
     AuthError::Unavailable {
         retry_after: AUTHORITY_RETRY_SECONDS,

@@ -1,4 +1,4 @@
-//! The worker that the conformance suite of vgi-rpc is run against: reads its flags, builds the service, serves it.
+//! The worker for the conformance suite of vgi-rpc: reads its flags, builds the service, serves it.
 
 mod cancel_probe;
 mod hosting;

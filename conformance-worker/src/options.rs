@@ -1,4 +1,4 @@
-//! The command line: the flags of every worker, and those that the suite alone needs. FIXTURES 2.2.
+//! The command line: the flags of every worker, and those that only the suite needs. FIXTURES 2.2.
 
 mod http;
 mod identity;
@@ -53,7 +53,7 @@ pub struct Options {
     hosted_order: HostedOrder,
 }
 
-/// Sets of protocols whose order of registration a client can tell from a sorted one.
+/// Sets of protocols whose registration order differs from a sorted one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum HostedOrder {
     /// ConformanceService, conformance.Secondary.v1
@@ -62,7 +62,7 @@ pub enum HostedOrder {
     Reverse,
 }
 
-/// What the worker hosts.
+/// The hosted protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hosted {
     /// The protocols of the conformance suite.
@@ -74,7 +74,7 @@ pub enum Hosted {
 }
 
 impl Options {
-    /// What to host.
+    /// Returns what to host.
     pub fn hosted(&self) -> Hosted {
         if self.transport_kind_probe {
             Hosted::TransportKindProbe

@@ -1,5 +1,5 @@
-//! `conformance.Secondary.v1`: a second protocol, which has a method of the primary's name and exercises the error
-//! model. MULTI_PROTOCOL_HOSTING.
+//! `conformance.Secondary.v1`: a second protocol, which has a method with the same name as one of the primary's, and
+//! exercises the error model. MULTI_PROTOCOL_HOSTING.
 
 use arrow_schema::DataType::{Float64, Utf8};
 use serde_json::json;
@@ -10,10 +10,10 @@ use vgi_rpc_protocol::wire::detail::{BadRequest, Detail, ErrorInfo, FieldViolati
 use vgi_rpc_protocol::wire::error::RpcError;
 
 const NAME: &str = "conformance.Secondary.v1";
-/// More than an error's details may have in all.
+/// More than an error's details may have in total.
 const PADDING_BYTES: usize = 5000;
 
-/// The protocol. It declares no version, so that a gate on the primary's shows.
+/// Returns the protocol. It declares no version, to show that only the primary's version is checked.
 pub fn protocol() -> Protocol {
     Protocol::new(NAME)
         .method(Method::new("echo_string").param("value", Utf8).returns(Utf8).unary(echo_string))
@@ -27,12 +27,12 @@ pub fn protocol() -> Protocol {
         .method(Method::new("fail_oversized").unary(fail_oversized))
 }
 
-/// Answers otherwise than the primary's method of this name, so that a call gone astray shows.
+/// Returns a different result than the primary's method of this name, so that a misrouted call is noticed.
 fn echo_string(args: &Args, _: &mut CallContext) -> Result<String, RpcError> {
     Ok(format!("secondary:{}", args.get::<&str>("value")?))
 }
 
-/// Fails as told, with one detail of the catalog, one more when a delay is given, and one that no client knows.
+/// Fails with the requested error: one detail of the catalog, one more if a delay is given, and one that no client knows.
 fn fail(args: &Args, _: &mut CallContext) -> Result<(), RpcError> {
     let (name, kind): (&str, &str) = (args.get("code")?, args.get("kind")?);
     let retry_delay_seconds: f64 = args.get("retry_delay_seconds")?;
@@ -61,7 +61,7 @@ fn invalid_code(name: &str) -> RpcError {
         .with_detail(BadRequest { field_violations: vec![violation] })
 }
 
-/// Fails with a small detail ahead of one that is too large: neither may arrive.
+/// Fails with a small detail before one that is too large: neither may arrive.
 fn fail_oversized(_: &Args, _: &mut CallContext) -> Result<(), RpcError> {
     let padding = [("padding".to_owned(), "x".repeat(PADDING_BYTES))].into();
     let message = format!("{NAME} fail_oversized: details exceed 4 KiB");

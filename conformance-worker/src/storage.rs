@@ -1,4 +1,4 @@
-//! The suite's object store: where this worker stores large batches, and fetches those that clients uploaded. FIXTURES 2.4.
+//! The suite's object store: this worker stores large batches there, and fetches what clients uploaded. FIXTURES 2.4.
 
 use crate::options::StorageOptions;
 use arrow_array::RecordBatch;
@@ -17,14 +17,14 @@ use vgi_rpc_protocol::external::{Cycle, Externalisation, Location, Pointer, UrlP
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::memory::Account;
 
-/// The most that one upload may have.
+/// The limit on one upload.
 pub const MAX_UPLOAD_BYTES: u64 = 64 << 20;
-/// How long the store keeps a URL open.
+/// How long a URL of the store is valid.
 const LIFETIME: Duration = Duration::from_secs(3600);
-/// How long it may take to store an object.
+/// The time limit for storing an object.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// The store at a URL, and what this worker keeps there.
+/// The store at a URL, and this worker's settings for it.
 #[derive(Debug)]
 pub struct Storage {
     /// Without a slash at its end.
@@ -33,7 +33,7 @@ pub struct Storage {
     externalisation: Externalisation,
 }
 
-/// What the store says of an object that is to come.
+/// The store's response for a new object.
 #[derive(Deserialize)]
 struct Allocation {
     upload_url: String,
@@ -41,10 +41,10 @@ struct Allocation {
 }
 
 impl Storage {
-    /// The store that the flags name, if they name one.
+    /// Returns the store that the flags name, if any.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// If TLS cannot be set up.
     pub fn of(
         options: &StorageOptions,
         worker: Externalisation,
@@ -57,27 +57,27 @@ impl Storage {
         })))
     }
 
-    /// How outputs are stored.
+    /// Returns how outputs are stored.
     pub fn externalisation(&self) -> Externalisation {
         self.externalisation
     }
 
-    /// Stores a result, and returns the pointer to it.
+    /// Stores a result. Returns the pointer to it.
     ///
     /// # Errors
-    /// When the store does not take it.
+    /// If the store does not accept it.
     pub fn publish(&self, batch: &RecordBatch, with_digest: bool) -> Result<Pointer, Box<dyn Error>> {
         let schema = EncodedSchema::new(batch.schema())?;
         let metadata = Metadata::new();
         let cycle = Cycle { logs_before: &[], batch, metadata: &metadata, logs_after: &[] };
         let codecs = Arc::new(Codecs::new(CodecSettings::default()));
-        // What is published counts toward no response.
+        // Published objects count toward no response.
         let settings =
             Externalisation { max_externalized_response_bytes: None, coding: None, ..self.externalisation };
         let store = settings.externalise(cycle, &schema, 0, &codecs, &Account::default())?;
         let mut put = Put::from(store.object());
         if let Some(coding @ Coding::Zstd) = self.externalisation.coding {
-            // However short it is, which the suite looks for.
+            // The suite expects this even for a short one.
             put.segments =
                 vec![zstd::encode_all(&*put.segments.concat(), zstd::DEFAULT_COMPRESSION_LEVEL)?.into()];
             put.coding = Some(coding);
@@ -87,7 +87,7 @@ impl Storage {
         Ok(pointer)
     }
 
-    /// Stores an object, and returns where it can be fetched.
+    /// Stores an object. Returns its location.
     fn store(&self, mut put: Put) -> Result<Location, Box<dyn Error>> {
         let Allocation { upload_url, download_url } = self.allocate()?;
         put.content_type = Some(HeaderValue::from_static("application/octet-stream"));

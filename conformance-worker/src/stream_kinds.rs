@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Saved, State, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// The protocol. Without a version, so that no client is refused.
+/// Returns the protocol. It has no version, so that no client is refused.
 pub fn protocol() -> Protocol {
     let open = Method::new("open")
         .param("kind", DataType::Utf8)
@@ -67,13 +67,13 @@ impl Producer for Count {
     }
 }
 
-/// What of [`Multiply`] changes from turn to turn.
+/// The part of [`Multiply`] that changes from turn to turn.
 #[derive(Serialize, Deserialize)]
 struct Turns {
     turns: i64,
 }
 
-/// Multiplies by the factor, and adds how many turns there were. The factor travels as the call's state.
+/// Multiplies by the factor, and adds the number of turns. The factor is part of the call's state.
 #[derive(Serialize)]
 struct Multiply {
     turns: i64,

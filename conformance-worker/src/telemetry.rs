@@ -9,27 +9,27 @@ use vgi_rpc_protocol::service::ServiceBuilder;
 #[cfg(feature = "otel")]
 pub use exported::Telemetry;
 
-/// Nothing is exported.
+/// Exports nothing.
 #[cfg(not(feature = "otel"))]
 #[derive(Clone, Debug)]
 pub struct Telemetry;
 
 #[cfg(not(feature = "otel"))]
 impl Telemetry {
-    /// What the flags ask for, which have nothing to ask for.
+    /// Reads the flags, none of which enables telemetry.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn of(_: &Options) -> Result<Self, Box<dyn Error>> {
         Ok(Self)
     }
 
-    /// Listens to calls.
+    /// Observes calls.
     pub fn hook(&self, builder: ServiceBuilder) -> ServiceBuilder {
         builder
     }
 
-    /// Counts callers that are not let in.
+    /// Counts refused callers.
     pub fn count_auth_failures(&self, builder: EndpointBuilder) -> EndpointBuilder {
         builder
     }
@@ -39,7 +39,7 @@ impl Telemetry {
         Performer::new(perform)
     }
 
-    /// Sends what is left.
+    /// Flushes pending exports.
     pub fn shut_down(&self) {}
 }
 
@@ -51,7 +51,7 @@ mod exported {
     use opentelemetry_sdk::trace::SdkTracerProvider;
     use vgi_rpc_otel::{Otel, OtelConfig};
 
-    /// Nothing, unless the flag is given.
+    /// Empty unless the flag is given.
     #[derive(Clone, Debug)]
     pub struct Telemetry(Option<Exported>);
 
@@ -63,15 +63,16 @@ mod exported {
     }
 
     impl Telemetry {
-        /// What the flags ask for.
+        /// Returns what the flags enable.
         ///
         /// # Errors
-        /// When an exporter cannot be set up.
+        /// If an exporter cannot be set up.
         pub fn of(options: &Options) -> Result<Self, Box<dyn Error>> {
             if !options.otel {
                 return Ok(Self(None));
             }
-            // Each span is sent when it ends, before its call's answer is whole: a test waits for the answer alone.
+            // Each span is exported when it ends, before its call's response is complete: a test waits only for the
+            // response.
             let spans = SpanExporter::builder().with_http().build()?;
             let tracer = SdkTracerProvider::builder().with_simple_exporter(spans).build();
             let metrics = MetricExporter::builder().with_http().build()?;
@@ -80,7 +81,7 @@ mod exported {
             Ok(Self(Some(Exported { otel, tracer, meter })))
         }
 
-        /// Listens to calls.
+        /// Observes calls.
         pub fn hook(&self, builder: ServiceBuilder) -> ServiceBuilder {
             match &self.0 {
                 Some(Exported { otel, .. }) => builder.hook(otel.server()),
@@ -88,7 +89,7 @@ mod exported {
             }
         }
 
-        /// Counts callers that are not let in.
+        /// Counts refused callers.
         pub fn count_auth_failures(&self, builder: EndpointBuilder) -> EndpointBuilder {
             match &self.0 {
                 Some(Exported { otel, .. }) => {
@@ -106,7 +107,7 @@ mod exported {
             }
         }
 
-        /// Sends what is left.
+        /// Flushes pending exports.
         pub fn shut_down(&self) {
             if let Some(Exported { tracer, meter, .. }) = &self.0 {
                 for ended in [tracer.shutdown(), meter.shutdown()] {

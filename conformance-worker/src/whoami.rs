@@ -1,4 +1,4 @@
-//! `conformance.Whoami.v1`: tells a caller what authentication made of the request. IDENTITY_CONFORMANCE_FIXTURE 10.
+//! `conformance.Whoami.v1`: returns the result of the request's authentication. IDENTITY_CONFORMANCE_FIXTURE 10.
 
 use arrow_schema::DataType::Utf8;
 use serde_json::json;
@@ -10,7 +10,7 @@ pub fn protocol() -> Protocol {
     Protocol::new("conformance.Whoami.v1").method(Method::new("whoami").returns(Utf8).unary(whoami))
 }
 
-/// The caller as JSON, whose keys `serde_json` sorts.
+/// Returns the caller as JSON, whose keys `serde_json` sorts.
 fn whoami(_: &Args, call: &mut CallContext) -> Result<String, RpcError> {
     let auth = call.auth();
     let caller = json!({

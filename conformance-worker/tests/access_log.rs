@@ -1,4 +1,4 @@
-//! Where the worker's access log may not go.
+//! Destinations that the worker's access log must not use.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 use std::process::{Command, Stdio};

@@ -1,6 +1,6 @@
-//! The memory budget of a whole process: clients that take all they can, and others that go on being served.
+//! The memory budget of a whole process: some clients take all they can, while others must still be served.
 //!
-//! The process may have 2 GiB of data and its clients 512 MiB of it. A limit that is crossed ends it.
+//! The process may use 2 GiB of data, its clients 512 MiB of it. Exceeding the limit ends the process.
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{Field, Schema};
@@ -22,12 +22,12 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 const BUDGET: usize = 512 << 20;
 /// In the unit of `ulimit`, KiB.
 const DATA_LIMIT: usize = 2 << 20;
-/// What an endpoint accepts as a body by default.
+/// The default limit of an endpoint for a body.
 const LARGEST_BODY: usize = 256 << 20;
 const CLIENTS: usize = 64;
-/// How long a small call may take, whatever others do.
+/// The limit for a small call during an attack.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// One attack at a time: what counts is how a server bears it, not how a machine bears three.
+/// One attack at a time: the test is about one server under attack, not about a machine under three.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 const PATH: &str = "/ConformanceService/echo_string";
 
@@ -97,7 +97,7 @@ fn head(length: usize, fields: &str) -> String {
     )
 }
 
-/// The status of the response that comes next, and its `Retry-After`.
+/// Returns the status of the next response, and its `Retry-After`.
 fn status(socket: &mut TcpStream) -> Option<(u16, Option<String>)> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -112,7 +112,7 @@ fn status(socket: &mut TcpStream) -> Option<(u16, Option<String>)> {
     Some((head.split(' ').nth(1)?.parse().ok()?, after))
 }
 
-/// Makes small calls until told to stop. Returns how many, and how long the slowest took.
+/// Makes small calls until it is stopped. Returns their number, and the time of the slowest.
 fn call_on(stop: &AtomicBool, mut call: impl FnMut()) -> (usize, Duration) {
     let (mut calls, mut slowest) = (0, Duration::ZERO);
     while !stop.load(Ordering::Relaxed) {
@@ -125,8 +125,8 @@ fn call_on(stop: &AtomicBool, mut call: impl FnMut()) -> (usize, Duration) {
     (calls, slowest)
 }
 
-/// Runs an attack while a small caller goes on: once, or again if a small call was slow. A worker that lets an attack
-/// hold a call up does so every time; a busy machine does not.
+/// Runs an attack during small calls: once, or again if a small call was slow. A worker that an attack can delay is slow
+/// every time; a busy machine is not.
 fn beside_small_calls(mut call: impl FnMut() + Send, mut attack: impl FnMut()) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let slowest = (0..3).map(|_| {
@@ -174,7 +174,7 @@ fn bodies_that_unfold_are_refused_beyond_the_budget() {
             let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(send)).collect();
             clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()
         });
-        // What fits is decoded, and is not Arrow.
+        // A body that fits is decoded, and is not Arrow.
         let refused =
             |(status, after): &(u16, Option<String>)| *status == 503 && after.as_deref() == Some("1");
         assert!(statuses.iter().all(|status| status.0 == 400 || refused(status)), "{statuses:?}");
@@ -192,12 +192,12 @@ fn bodies_that_stop_short_give_way() {
             .map(|_| {
                 let mut socket = worker.http();
                 socket.write_all(head(LARGEST_BODY, "").as_bytes()).unwrap();
-                // A server that has no room stops reading and answers.
+                // A server without memory stops reading and responds.
                 (0..32).all(|_| socket.write_all(&portion).is_ok());
                 socket
             })
             .collect();
-        // Those that came first are closed for the memory of those that came later.
+        // The first ones are closed to free memory for the later ones.
         let mut answers = held.into_iter().map(|mut socket| {
             socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
             status(&mut socket)

@@ -1,5 +1,5 @@
-//! The client driver as a process, with this project's own worker on the other side: the order of instructions, the two
-//! failure channels, and the end. Whether the client is right is for the suite to say, against the reference's server.
+//! The client driver as a process, against this project's own worker: the order of instructions, the two failure
+//! channels, and the end. The suite checks the client itself, against the reference's server.
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::Schema;
@@ -50,14 +50,14 @@ impl Driver {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// The reason why an instruction is not carried out.
+    /// Returns the reason why an instruction is refused.
     fn refusal(&mut self, instruction: Value) -> String {
         let reply = self.ask(instruction);
         assert_eq!(reply["ok"], false, "{reply}");
         reply["error"].as_str().unwrap().to_owned()
     }
 
-    /// Closes the input, and waits for the process to end without another word.
+    /// Closes the input, and waits for the process to end without further output.
     fn end(mut self) {
         self.input = None;
         let mut rest = String::new();
@@ -67,7 +67,7 @@ impl Driver {
     }
 }
 
-/// A request as the harness sends it.
+/// Returns a request as the harness sends it.
 fn request(method: &str, params: &[(&str, ArrayRef)]) -> String {
     let metadata: Metadata = [
         ("vgi_rpc.method", method),
@@ -145,7 +145,7 @@ fn a_stream_takes_its_own_instructions_until_it_is_over() {
             assert_eq!(driver.ask(json!({"op": end}))["ok"], true, "{end}, with and without a stream");
         }
     }
-    // The end of the input in the middle of a stream is a shutdown too.
+    // The end of the input within a stream is a shutdown too.
     driver.ask(open);
     driver.end();
 }

@@ -26,7 +26,7 @@ fn row(name: &str, column: ArrayRef) -> RecordBatch {
     RecordBatch::try_new(schema, vec![column]).unwrap()
 }
 
-/// A call of each kind, with logs, errors, a header and a cancel.
+/// Makes a call of each kind, with logs, errors, a header and a cancel.
 fn talk(client: &mut Client) {
     let service = Remote::new("ConformanceService").version("2.0.0");
     let text = |value: &str| row("value", Arc::new(StringArray::from(vec![value])));
@@ -57,7 +57,7 @@ fn talk(client: &mut Client) {
     client.unary(&service.method("echo_string"), &text("last")).unwrap();
 }
 
-/// Has a worker serve and record, and talks to it.
+/// Runs a worker that serves and records, and makes calls to it.
 fn record(folder: &Path, transport: &[&str], connect: impl FnOnce(&str) -> Client) {
     let mut worker = Command::new(WORKER);
     worker.args(transport).args(["--server-id", "recorded", "--record"]).arg(folder);
@@ -72,14 +72,14 @@ fn record(folder: &Path, transport: &[&str], connect: impl FnOnce(&str) -> Clien
     assert!(worker.wait().unwrap().success());
 }
 
-/// The only file of a folder.
+/// Returns the only file of a folder.
 fn only_file(folder: &Path) -> PathBuf {
     let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
     files[0].clone()
 }
 
-/// Has a worker replay a file: whether it succeeded, and what it printed.
+/// Replays a file with a worker. Returns whether it succeeded, and its output.
 fn replay(file: &Path, transport: &[&str], id: &str) -> (bool, String) {
     let mut worker = Command::new(WORKER);
     worker.args(transport).args(["--server-id", id, "--replay"]).arg(file);
@@ -130,12 +130,12 @@ fn conversations_on_every_transport_are_recorded_and_replayed() {
     }
 }
 
-/// A server that has said something else.
+/// A server with different output.
 fn finds_differences(file: &Path) {
     let mut bytes = std::fs::read(file).unwrap();
     let places: Vec<_> =
         bytes.windows(8).enumerate().filter(|(_, part)| *part == b"recorded").map(|(at, _)| at).collect();
-    // The server's id, the parameter, and the result. The client has asked what the methods are before that.
+    // The server's id, the parameter, and the result. The client has queried the methods before that.
     bytes[places[2]] = b'R';
     std::fs::write(file, bytes).unwrap();
     let (is_equal, printed) = replay(file, &[], "recorded");

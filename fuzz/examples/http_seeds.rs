@@ -1,8 +1,8 @@
-//! Writes inputs for the targets of HTTP to begin with, into `seeds/`:
+//! Writes the initial inputs for the HTTP targets into `seeds/`:
 //! `cargo run -p vgi-rpc-fuzz --example http_seeds [FOLDER]`.
 //!
-//! They come from calls of the targets' own service, and from traffic between a client and a server of the reference
-//! if a folder holds it: one `N.request` and one `N.response` for each connection, as they went over the wire.
+//! They come from calls of the targets' own service, and from traffic between a client and a server of the reference if a
+//! folder is given: one `N.request` and one `N.response` for each connection, as sent over the wire.
 
 use arrow_array::{ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
@@ -41,10 +41,10 @@ fn write(target: &str, name: &str, parts: &[&[u8]]) -> Result<()> {
     Ok(fs::write(folder.join(name), parts.concat())?)
 }
 
-/// Ways for a server to answer what it is sent.
+/// Ways in which a server handles its input.
 const PLANS: [[u8; 4]; 4] = [[0; 4], [0x40, 3, 5, 0x40], [0x87, 0x21, 0, 0x18], [0xc6, 1, 0x4d, 0x83]];
 
-/// An exchange of a client: what is sent, and what comes back.
+/// An exchange of a client: the request, and the response.
 fn exchange(plan: u8, manner: u8, response: &[u8]) -> Vec<u8> {
     let len = u16::try_from(response.len()).unwrap_or(u16::MAX).to_le_bytes();
     [&[plan, manner], &len[..], response].concat()
@@ -98,7 +98,7 @@ fn messages() -> Result<()> {
         write("http1_server", &format!("plain-{index}"), &[&plan, request.as_bytes()])?;
         write("http1_server", &format!("read-{index}"), &[&[0xc0, 0, 2, 0], request.as_bytes()])?;
     }
-    // Refused by an answer, with a good request behind it.
+    // Refused by a response, followed by a valid request.
     let refused = "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
     write("http1_server", "refused", &[&[0xc8, 8, 8, 8], refused.as_bytes()])?;
     let responses = [
@@ -146,7 +146,7 @@ fn body(protocol: &str, method: &str, row: &RecordBatch) -> Result<Bytes> {
     stream_of(row, &metadata).ok_or_else(|| "a row that cannot be sent".into())
 }
 
-/// A request as the target reads it.
+/// Returns a request in the target's format.
 fn request(head: &str, body: &[u8]) -> Vec<u8> {
     let text = [head.as_bytes(), b"\n", body].concat();
     [&u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes()[..], &text].concat()
@@ -198,7 +198,7 @@ fn endpoint() -> Result<()> {
             let head = format!("{line}Content-Encoding: {coding}\nVGI-Accept-Max-Response-Bytes: 2000\n");
             write("http_endpoint", &format!("coded-{index}"), &[&[0], &request(&head, &coded)])?;
         }
-        // The target puts the stream's tokens to it.
+        // The target adds the stream's tokens.
         write("http_endpoint", &format!("input-{index}"), &[&[6, (index % 5) as u8, 1], &body])?;
     }
     let two = row("count", Arc::new(Int64Array::from(vec![2])))?;
@@ -232,14 +232,14 @@ fn endpoint() -> Result<()> {
     write("http_endpoint", "session-edited", &[&[7, 30, 0xa0, 1]])
 }
 
-/// A response of the target of callers.
+/// Returns a response for the targets of callers.
 fn response(status: u8, flags: u8, text: &[u8]) -> Vec<u8> {
     let len = u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
     [&[status, flags], &len[..], text].concat()
 }
 
 fn client() -> Result<()> {
-    // An endpoint's own answers, the last of them edited or none.
+    // An endpoint's own responses, the last of them edited or missing.
     let good = response(0, 0x80, b"").repeat(5);
     for plan in 0..8 {
         for manner in 0..4 {

@@ -1,7 +1,7 @@
-//! Writes inputs for the targets to begin with, into `seeds/`: `cargo run -p vgi-rpc-fuzz --example seeds`.
+//! Writes the initial inputs for the targets into `seeds/`: `cargo run -p vgi-rpc-fuzz --example seeds`.
 //!
-//! They come from bytes that were captured from the reference (`tests/golden`), and from calls of the service that the
-//! targets have. Minimise them with `cargo fuzz cmin` before they are committed: `README.md` says how.
+//! They come from bytes captured from the reference (`tests/golden`), and from calls of the targets' own service.
+//! Minimise them with `cargo fuzz cmin` before committing them: see `README.md`.
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringViewArray};
 use arrow_ipc::{
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// External objects that the reference has written, edits of a good one, and URLs.
+/// External objects that the reference has written, edits of a valid one, and URLs.
 fn objects(golden: &Path, root: &Path) -> Result<()> {
     for (name, manner) in [("turn", 0x00), ("turn_gzip", 0x01), ("turn_zstd", 0x02)] {
         let object = fs::read(golden.join(format!("{name}.object.bin")))?;
@@ -72,7 +72,7 @@ fn objects(golden: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What was said on a connection: the reference's bytes, and HTTP.
+/// The bytes of a connection: the reference's, and HTTP.
 fn captures(golden: &Path, root: &Path) -> Result<()> {
     let said = |plan: u8, received: &[u8], sent: &[u8]| -> Result<Vec<u8>> {
         Ok([&[plan][..], &u16::try_from(received.len())?.to_le_bytes(), received, sent].concat())
@@ -103,8 +103,8 @@ fn captures(golden: &Path, root: &Path) -> Result<()> {
     write(root, "ipc_raw", "aliased_tables", &aliased)
 }
 
-/// A stream whose schema has nested fields with metadata. All slots of each list refer to one table, so that less than a kilobyte
-/// stands for nearly a million entries: as many as the limits that flatbuffers have by default let through.
+/// A stream whose schema has nested fields with metadata. All slots of each list refer to one table, so less than a
+/// kilobyte represents nearly a million entries: the most that the default limits of flatbuffers allow.
 fn aliased_tables() -> Vec<u8> {
     const SLOTS: usize = 31;
     let mut builder = FlatBufferBuilder::new();
@@ -155,7 +155,7 @@ fn write(root: &Path, target: &str, name: &str, bytes: &[u8]) -> Result<()> {
     Ok(fs::write(folder.join(name), bytes)?)
 }
 
-/// What the reference said, for the targets that read one side of a connection.
+/// The reference's output, for the targets that read one side of a connection.
 fn golden(golden: &Path, root: &Path) -> Result<()> {
     for entry in fs::read_dir(golden)? {
         let path = entry?.path();
@@ -179,7 +179,7 @@ fn golden(golden: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One call of each method of the targets' own service, with its answer.
+/// One call of each method of the targets' own service, with its response.
 fn conversations(root: &Path) -> Result<()> {
     let numbers = |values: [i64; 2]| {
         let [at, manner] = values.map(|value| Arc::new(Int64Array::from(vec![value])) as ArrayRef);
@@ -229,7 +229,7 @@ fn conversations(root: &Path) -> Result<()> {
     write(root, "server_session", "all", &all)
 }
 
-/// All that both sides say in one call: a stream has three inputs and is then closed.
+/// Both sides' bytes of one call: a stream has three inputs and is then closed.
 fn converse(
     protocol: &str,
     method: &str,
@@ -264,7 +264,7 @@ fn converse(
         response.extend_from_slice(&answer);
         client.receive(answer.into());
         while let Ok(Next::Event(_)) = client.poll_event() {}
-        // On a call that is over these are refused, which is as well.
+        // On a call that has ended these are refused, which is fine.
         let _ = match (turn, method.starts_with("scale")) {
             (4, _) => client.close(),
             (_, true) => client.send(&EncodedSchema::new(input.schema())?, &input, &Metadata::new()),
@@ -320,7 +320,7 @@ fn metadata(root: &Path) -> Result<()> {
     write(root, "metadata_detail", "list", &list)
 }
 
-/// Bytes to draw a description from.
+/// Returns bytes from which a description is drawn.
 fn noise(seed: u64) -> Vec<u8> {
     let mut draws = vgi_rpc_protocol::IdSource::seeded(seed);
     (0..200).flat_map(|_| draws.next_u64().to_le_bytes()).collect()

@@ -1,8 +1,8 @@
-//! Captures of connections, and what becomes of bytes that are recorded: every file is a capture or is refused, a capture reads as
-//! it was written, and what is redacted keeps its length whatever the bytes are.
+//! Captures of connections, and their redaction: every file is a capture or is refused, a capture is rewritten unchanged,
+//! and redaction keeps the length of any bytes.
 //!
-//! An input is a capture, or what was said on a connection: a byte for transport and role, two for how much was received, then what
-//! was received and what was sent.
+//! An input is a capture, or the bytes of a connection: a byte for transport and role, two for the number of received
+//! bytes, then the received and the sent bytes.
 
 use std::time::Duration;
 use vgi_rpc_protocol::service::TransportKind;
@@ -10,7 +10,7 @@ use vgi_rpc_recorder::{Capture, Direction, Header, MAGIC, Record, Role, What};
 
 const KEY: [u8; 32] = [7; 32];
 
-/// Reads a capture or makes one, redacts it, shows it, and makes tests of it.
+/// Reads a capture or makes one, redacts it, shows it, and generates tests from it.
 pub fn run(data: &[u8]) {
     let capture = match data.starts_with(MAGIC) {
         true => match Capture::parse(data) {
@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(lengths(&redacted), lengths(&capture), "no byte more or less");
     assert_eq!(redacted.records.len(), capture.records.len());
     expect_to_last(&redacted);
-    // What differs is marked.
+    // Differences are marked.
     for direction in [Direction::Received, Direction::Sent] {
         let (before, after) = (capture.bytes(direction), redacted.bytes(direction));
         let mut marked = redacted.placeholders_of(direction).peekable();
@@ -47,7 +47,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A capture reads as it was written.
+/// Asserts that a capture can be written and read unchanged.
 fn expect_to_last(capture: &Capture) {
     let again = Capture::parse(&capture.encode());
     assert_eq!(again.as_ref(), Ok(capture));
@@ -73,7 +73,7 @@ fn conversation(data: &[u8]) -> Option<Capture> {
         seed: 1,
         server_id: "fuzz".into(),
     };
-    // In pieces, with a draw in between.
+    // In pieces, with a redraw in between.
     let middle = received.len() / 2;
     let whats = [
         What::Received(received.get(..middle)?.to_vec()),

@@ -1,7 +1,9 @@
-//! Certificates in headers: an invalid one identifies no caller, a valid one is read without a panic, and no text shows either.
+//! Certificates in headers: an invalid one identifies no caller, a valid one is parsed without a panic, and no text
+//! contains either.
 //!
-//! The first byte of an input says what the rest is: DER, PEM, the value of a header, or edits of a good certificate as DER or as
-//! the value of a header. It also says whether it comes from a trusted proxy, and whether that has verified it.
+//! The first byte of an input selects the kind of the rest: DER, PEM, the value of a header, or edits of a valid
+//! certificate as DER or as the value of a header. It also selects whether it is from a trusted proxy, and whether that
+//! has verified it.
 
 use crate::support::edits;
 use http::{HeaderMap, HeaderValue};
@@ -15,7 +17,7 @@ use vgi_rpc_protocol::peer_identity::{
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 const GOOD: &str = include_str!("../seeds/client_certificates/good-pem");
 
-/// Reads what `data` holds.
+/// Parses the certificate in `data`.
 pub fn run(data: &[u8]) {
     let Some((manner, rest)) = data.split_first() else { return };
     let (is_trusted, is_verified) = (manner & 0x40 == 0, manner & 0x80 == 0);
@@ -27,7 +29,7 @@ pub fn run(data: &[u8]) {
             let (der, changed) = edits::apply(good.der(), rest);
             let read = Certificate::from_der(&der);
             assert!(changed || read.is_ok());
-            // A change is in what the fingerprint is made of.
+            // The change affects the bytes of the fingerprint.
             let same = read.as_ref().is_ok_and(|read| fingerprint(read) == fingerprint(&good));
             assert_eq!(same, !changed);
             check(read.ok().as_ref());
@@ -41,7 +43,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn good() -> Certificate {
-    // The first byte says that it is PEM.
+    // The first byte selects PEM.
     Certificate::from_pem(GOOD.get(1..).unwrap_or_default()).expect("a certificate")
 }
 
@@ -53,11 +55,11 @@ fn fingerprint(certificate: &Certificate) -> String {
     certificate.fingerprint(FingerprintHash::Sha256)
 }
 
-/// What must hold of a certificate.
+/// Checks the properties of a certificate.
 fn check(certificate: Option<&Certificate>) {
     let Some(certificate) = certificate else { return };
     assert!(certificate.der().len() <= MAX_CERTIFICATE_BYTES);
-    let again = Certificate::from_der(certificate.der()).expect("it was read before");
+    let again = Certificate::from_der(certificate.der()).expect("it was parsed before");
     assert_eq!(fingerprint(&again), fingerprint(certificate));
     for hash in [FingerprintHash::Sha256, FingerprintHash::Sha384, FingerprintHash::Sha512] {
         assert_eq!(certificate.fingerprint(hash).len(), hash.digits());
@@ -82,7 +84,7 @@ fn check(certificate: Option<&Certificate>) {
     }
 }
 
-/// A value of a header that a proxy has set, or somebody else.
+/// Checks the value of a header that a proxy or another peer has set.
 fn present(value: &[u8], is_trusted: bool, is_verified: bool, is_good: bool) {
     let Ok(header) = HeaderValue::from_bytes(value) else { return };
     let certificate = header.to_str().ok().and_then(|text| Certificate::from_header(text).ok());
@@ -93,7 +95,7 @@ fn present(value: &[u8], is_trusted: bool, is_verified: bool, is_good: bool) {
     let judged = any_certificate_subject("mtls").authenticate(&AuthRequest::new(&request, None, NOW));
     match &judged {
         Ok(auth) => {
-            let certificate = certificate.as_ref().expect("it names somebody");
+            let certificate = certificate.as_ref().expect("it names a caller");
             assert!(certificate.is_valid_at(NOW) && Some(&auth.principal) == certificate.common_name().as_ref());
         }
         Err(AuthError::Refused(failure)) => assert!(!is_good && failure.detail.len() < 100),

@@ -1,7 +1,7 @@
-//! A hostile server: a client comes to an end with any bytes, is told the same in any pieces, and is told each call's
-//! course in an order that a call has.
+//! A hostile server: a client terminates on any bytes, emits the same events for any pieces, and emits the events of a
+//! call in a valid order.
 //!
-//! The input's first byte says what is called and sent before the server's bytes, which are all the others.
+//! The input's first byte selects the call and what is sent before the server's bytes, which are the rest.
 
 use crate::support::feed::{Cut, drain};
 use crate::support::told::{Rest, Told, batches_written};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use vgi_rpc_protocol::client::{self, Call, CallKind};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 
-/// Gives all but the first byte of `data` to a client with a call under way, whole and in pieces.
+/// Feeds all but the first byte of `data` to a client during a call, whole and in pieces.
 pub fn run(data: &[u8]) {
     panics::watch();
     let Some((plan, bytes)) = data.split_first() else { return };
@@ -72,7 +72,7 @@ impl Plan {
         }
     }
 
-    /// The caller has given the call up: of the server's data it wants no more.
+    /// Whether the caller has abandoned the call and ignores the server's further data.
     fn gives_up(self) -> bool {
         self.kind() != CallKind::Unary && self.0 >> 6 >= 2
     }
@@ -102,7 +102,7 @@ impl Answered {
     fn check_course(&self, plan: Plan) {
         let (mut failed, mut finished, mut headers, mut outputs) = (0, 0, 0, 0);
         for told in &self.told {
-            assert_eq!(finished, 0, "nothing is told after the end of the only call");
+            assert_eq!(finished, 0, "there is no event after the end of the only call");
             match told {
                 Told::Log(_) => {}
                 Told::Header(..) => {
@@ -120,7 +120,7 @@ impl Answered {
         assert!(headers <= 1 && failed <= 1);
         if plan.kind() == CallKind::Unary {
             assert!(outputs <= 1, "a unary call has one result");
-            assert!(finished == 0 || outputs + failed > 0, "a call that is over has a result or an error");
+            assert!(finished == 0 || outputs + failed > 0, "a finished call has a result or an error");
         }
     }
 
@@ -133,7 +133,7 @@ impl Answered {
             Rest::Failed(_) => assert!(!self.client.is_idle()),
             other => panic!("{other:?} after the end"),
         }
-        assert_eq!(listen(&mut self.client, &mut Vec::new()), rest, "the end stays the end");
+        assert_eq!(listen(&mut self.client, &mut Vec::new()), rest, "the end is final");
     }
 }
 

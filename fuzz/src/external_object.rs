@@ -1,7 +1,7 @@
-//! External objects: any bytes in any coding and any pieces are resolved or refused alike, within the caps and leaving nothing
-//! behind; and any text is a URL whose secrets are not shown, or none.
+//! External objects: any bytes in any coding are resolved or refused alike in any pieces, within the caps and without
+//! leaving state; and any text is a URL whose secrets are not shown, or is refused.
 //!
-//! The first byte of an input says what the rest is, and the second how it is cut and capped.
+//! The first byte of an input selects the kind of the rest, and the second how it is split and capped.
 
 use crate::support::{edits, limits};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -17,7 +17,7 @@ use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
-/// Shows nowhere.
+/// Must never be shown.
 const SECRET: &str = "s3cr3t-of-the-url";
 
 /// An object of a turn with a log, and its pointer.
@@ -41,7 +41,7 @@ static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
     Sample { batch, object: made.object().segments.concat().into(), pointer: made.pointer(location) }
 });
 
-/// Resolves the object that `data` holds or describes, or parses the URL.
+/// Resolves the object in `data`, or parses the URL.
 pub fn run(data: &[u8]) {
     let Some(([manner, cut], rest)) = data.split_first_chunk::<2>() else { return };
     let coding = [None, Some(Coding::Gzip), Some(Coding::Zstd)][usize::from(manner & 3) % 3];
@@ -60,8 +60,8 @@ pub fn run(data: &[u8]) {
             let object = coding.map_or(object.clone(), |coding| code(coding, &object));
             let whole = resolve_alike_in(&pointer, coding, caps, &object, *cut);
             if let Ok(resolved) = &whole {
-                assert!(!(has_digest && is_damaged), "what the digest does not cover was let through");
-                assert!(is_damaged || resolved.batch == sample.batch, "an object that is whole is the batch");
+                assert!(!(has_digest && is_damaged), "an object that does not match its digest was accepted");
+                assert!(is_damaged || resolved.batch == sample.batch, "an undamaged object is the batch");
             }
         }
         2 => {
@@ -74,7 +74,7 @@ pub fn run(data: &[u8]) {
 
 fn code(coding: Coding, object: &[u8]) -> Vec<u8> {
     let object = Bytes::copy_from_slice(object);
-    // Too short to be coded: the bytes stand for damage then.
+    // Too short to encode: then the bytes are used as damage.
     Codecs::default().encode(coding, std::slice::from_ref(&object)).unwrap_or_else(|| object.to_vec())
 }
 
@@ -82,7 +82,7 @@ fn resolve_alike(pointer: &Pointer, coding: Option<Coding>, caps: Caps, object: 
     drop(resolve_alike_in(pointer, coding, caps, object, cut));
 }
 
-/// Resolves an object whole, in pieces, and byte by byte if it is short, which must come to the same.
+/// Resolves an object whole, in pieces, and byte by byte if it is short. The results must agree.
 fn resolve_alike_in(
     pointer: &Pointer,
     coding: Option<Coding>,
@@ -100,7 +100,7 @@ fn resolve_alike_in(
                 (&other.logs, &other.batch, &other.metadata),
                 "pieces of {piece}"
             ),
-            // A decoder finds damage later when it is fed less, and the cap on what arrives counts whole pieces.
+            // A decoder finds damage later in smaller pieces, and the cap on received bytes counts whole pieces.
             (Err(one), Err(other)) => {
                 let is_capped = object.len() as u64 > caps.max_fetch_bytes;
                 assert!(coding.is_some() || is_capped || *one == other, "{one} or {other}, in pieces of {piece}");
@@ -122,7 +122,7 @@ fn resolve(
     let account = budget.account();
     let schema = SAMPLE.batch.schema();
     let mut resolution = Resolution::new(pointer.clone(), schema.clone(), &limits(), &account, caps);
-    // What an attempt before has given leaves no trace.
+    // An earlier attempt leaves no state.
     let _ = resolution.begin(Some("gzip")).and_then(|()| resolution.receive(Bytes::copy_from_slice(&object[..object.len() / 2])));
     let result = resolution.begin(coding.map(Coding::as_str)).and_then(|()| {
         for piece in object.chunks(piece) {
@@ -135,35 +135,35 @@ fn resolve(
             assert!(object.len() as u64 <= caps.max_fetch_bytes);
             assert!(coding.is_some() || object.len() as u64 <= caps.max_decompressed_bytes);
             for column in resolved.batch.columns() {
-                column.to_data().validate_full().expect("what is let through is valid");
+                column.to_data().validate_full().expect("an accepted batch is valid");
             }
-            encode_batch(&resolved.batch, &resolved.metadata).expect("what is let through can be sent on");
+            encode_batch(&resolved.batch, &resolved.metadata).expect("an accepted batch can be sent on");
         }
         Err(error) => {
             let texts = format!("{error} {error:?} {resolution:?} {:?}", RpcError::from(error.clone()));
             assert!(!texts.contains(SECRET), "{texts}");
-            assert!(resolution.receive(Bytes::new()).is_err(), "an attempt that has failed goes on");
+            assert!(resolution.receive(Bytes::new()).is_err(), "a failed attempt continues");
             resolution.begin(None).expect("another attempt begins");
         }
     }
     drop(resolution);
     let resolved = result.map_err(|error| error.kind)?;
     assert!(account.held() <= object.len() + (caps.max_decompressed_bytes as usize) * 2 + (1 << 20));
-    // The batch holds what it lies in, and nothing else is left.
+    // The batch uses the memory of its object, and nothing else remains.
     let Resolved { batch, metadata, logs, .. } = &resolved;
     let copy = (batch.clone(), metadata.clone(), logs.clone());
     drop(copy);
     Ok(resolved)
 }
 
-/// A text as a URL: what is displayed of it has no query, user or fragment, and a policy judges it or the other.
+/// Parses a text as a URL: its display has no query, user or fragment, and a policy accepts or refuses it.
 fn url(text: &[u8]) {
     let Ok(location) = Location::from_bytes(text) else { return };
     let shown = location.to_string();
     assert!(!shown.contains('\n') && shown.len() < 40_000, "one line of little text");
     let url = location.url();
     let rest = shown.strip_prefix(url.scheme()).and_then(|rest| rest.strip_prefix("://")).expect("scheme and host");
-    assert!(rest.starts_with(url.host_str().expect("a host")), "nothing stands before the host");
+    assert!(rest.starts_with(url.host_str().expect("a host")), "nothing precedes the host");
     assert!(!shown.contains(['?', '#']), "{shown}");
     let scrubbed = scrub(&format!("{} and {}", location.as_str(), url), &location);
     for secret in [url.query(), url.fragment(), url.password()].into_iter().flatten() {

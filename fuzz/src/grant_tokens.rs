@@ -1,7 +1,8 @@
-//! Sealed grants, and the credentials that are judged beside them: a grant that was not sealed so does not verify, one that
-//! was says what was sealed, no resolver sees a grant or a JWS, and no error shows a secret.
+//! Sealed grants, and other credentials: only a grant that was sealed this way verifies, with its claims; no resolver
+//! receives a grant or a JWS, and no error contains a secret.
 //!
-//! The first byte of an input says what the rest is: settings, a bearer token, edits of a good grant, or a grant's claims.
+//! The first byte of an input selects the kind of the rest: settings, a bearer token, edits of a valid grant, or a
+//! grant's claims.
 
 use crate::support::edits;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use vgi_rpc_protocol::identity::{GrantRequest, MAX_TOKEN_BYTES, Resolver, TokenI
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 const TTL: i64 = 3600;
 
-/// Reads what `data` holds.
+/// Checks the input in `data`.
 pub fn run(data: &[u8]) {
     let Some((manner, rest)) = data.split_first() else { return };
     match manner & 3 {
@@ -32,7 +33,7 @@ fn keys() -> GrantKeys {
     keys.audience("here").and_then(|keys| keys.max_ttl_seconds(TTL)).expect("settings")
 }
 
-/// Settings, with lines for the keys, the audience and the longest lifetime.
+/// Parses settings, with lines for the keys, the audience and the longest lifetime.
 fn configure(text: &str) {
     let mut lines = text.splitn(3, '\n');
     let mut line = || lines.next().unwrap_or_default();
@@ -40,11 +41,11 @@ fn configure(text: &str) {
     let shown = match GrantKeys::from_settings(texts, audience, ttl) {
         Ok(None) => return assert!(texts.trim().is_empty()),
         Ok(Some(keys)) => {
-            // What was configured serves.
+            // Accepted settings work.
             let claims = keys.claims(&GrantRequest::new("ann", 60), "g", NOW).expect("a grant of a minute");
             let token = keys.seal(&claims, [0; 24]).expect("a short grant");
             assert_eq!(keys.verify(&token, NOW), Ok(claims));
-            // The audience is shown, and may be what a key is.
+            // The audience is shown, and may equal a key.
             format!("{keys:?}").replace(&format!("{audience:?}"), "")
         }
         Err(error) => format!("{error} {error:?}"),
@@ -54,7 +55,7 @@ fn configure(text: &str) {
     }
 }
 
-/// A bearer token that nobody has sealed, behind a deployment's own list.
+/// Presents a bearer token that was never sealed, after a deployment's own list.
 fn present(token: &str) {
     let verified = keys().verify(token, NOW);
     assert!(matches!(verified, Err(InvalidGrant::Invalid { .. })), "{verified:?}");
@@ -87,13 +88,13 @@ fn present(token: &str) {
         Err(AuthError::Refused(_)) => assert!(!is_grant(token)),
         Err(other) => panic!("{other:?}"),
     }
-    // No text of ours has a digit.
+    // Our own texts contain no digit.
     if token.len() >= 12 && token.bytes().any(|byte| byte.is_ascii_digit()) {
         assert!(!format!("{judged:?}").contains(token), "a credential shows");
     }
 }
 
-/// Edits of a grant that was sealed up to two hours before or after now.
+/// Edits a grant that was sealed up to two hours before or after now.
 fn edit(flags: u8, data: &[u8]) {
     let Some((age, edits)) = data.split_first() else { return };
     let distance = Duration::from_secs(u64::from(age & 0x7f) * 60);
@@ -117,7 +118,7 @@ fn edit(flags: u8, data: &[u8]) {
     assert_eq!(verified, if valid { Ok(claims) } else { Err(InvalidGrant::Expired) });
 }
 
-/// Claims of any texts: what is sealed is verified as it was.
+/// Seals claims with any texts: they are verified unchanged.
 fn seal(ttl: u8, data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut words = text.split('\n');

@@ -1,8 +1,8 @@
-//! A hostile HTTP server: the client's machine says the same of any bytes in any pieces, an exchange gives a head and
-//! a body or one error that stays, and nothing is read behind it.
+//! A hostile HTTP server: the client's machine behaves the same for any bytes in any pieces, an exchange results in a
+//! head and a body or one lasting error, and nothing is parsed after it.
 //!
-//! An input is a list of exchanges: two bytes say which request is sent, and when the server ends; two say how many of
-//! the following bytes the server answers with.
+//! An input is a list of exchanges: two bytes select the request, and when the server ends; two state how many of the
+//! following bytes are the server's response.
 
 use crate::support::feed::Cut;
 use crate::support::http1::{drain_all, limits};
@@ -11,12 +11,12 @@ use http::{Method, Request};
 use vgi_rpc_http::http1::client::{ClientCodec, Event};
 use vgi_rpc_http::http1::{CommandError, Next};
 
-/// The most bytes that a response's body may have; some requests allow less.
+/// The limit on a response's body; some requests allow less.
 const MAX_BODY: u64 = 100_000;
-/// As [`MAX_BODY`], where a small one is wanted.
+/// Like [`MAX_BODY`], for a small limit.
 const SMALL_BODY: u64 = 9;
 
-/// Has a client's machine carry the exchanges that `data` tells of, whole and in pieces.
+/// Runs the exchanges in `data` on a client's machine, whole and in pieces.
 pub fn run(data: &[u8]) {
     let whole = carry(data, |_| Cut::Whole);
     let pieces = carry(data, Cut::of);
@@ -47,7 +47,7 @@ fn carry(mut data: &[u8], cut: impl Fn(&[u8]) -> Cut) -> Vec<String> {
     told
 }
 
-/// Sends a request, if the machine can carry one.
+/// Sends a request, if the machine accepts one.
 fn send(machine: &mut ClientCodec, plan: u8, manner: u8, told: &mut Vec<String>) -> bool {
     let method = [Method::GET, Method::POST, Method::HEAD, Method::OPTIONS][usize::from(plan & 3)].clone();
     let mut request = Request::builder().method(method).uri("http://a.example/x?y");
@@ -65,7 +65,7 @@ fn send(machine: &mut ClientCodec, plan: u8, manner: u8, told: &mut Vec<String>)
             return false;
         }
     }
-    // The server may answer before the request was sent.
+    // The server may respond before the request was sent.
     if manner & 1 == 0 {
         let sent = drain_all(machine.poll_transmit());
         told.push(sent.escape_ascii().to_string());
@@ -73,7 +73,7 @@ fn send(machine: &mut ClientCodec, plan: u8, manner: u8, told: &mut Vec<String>)
     true
 }
 
-/// How far the response to one request has come.
+/// The progress of the response to one request.
 #[derive(Default)]
 struct Response {
     head: bool,
@@ -92,31 +92,31 @@ impl Response {
                     told.push(format!("{} {:?} {:?} {body:?}", head.status, head.version, head.headers));
                 }
                 Ok(Next::Event(Event::Body(body))) => {
-                    assert!(self.head && !self.body && self.error.is_none(), "one body, behind the head");
+                    assert!(self.head && !self.body && self.error.is_none(), "one body, after the head");
                     assert!(body.len() as u64 <= MAX_BODY);
                     assert!(body.is_empty() || body.as_ptr().align_offset(64) == 0, "bodies are aligned");
                     self.body = true;
                     told.push(format!("body {}", body.escape_ascii()));
                 }
-                Ok(Next::NeedDrain | Next::Waiting) => panic!("a client's machine waits for bytes alone"),
+                Ok(Next::NeedDrain | Next::Waiting) => panic!("a client's machine waits only for bytes"),
                 Ok(Next::NeedInput) => {
                     assert!(!self.body && self.error.is_none() && !machine.can_reuse());
                     return;
                 }
                 Ok(Next::NeedCommand) => {
-                    assert!(self.body && self.error.is_none(), "the exchange is over");
-                    assert!(machine.can_reuse(), "nothing came beyond it");
+                    assert!(self.body && self.error.is_none(), "the exchange has ended");
+                    assert!(machine.can_reuse(), "nothing arrived after it");
                     return;
                 }
                 Ok(Next::Closed) => {
-                    assert!(self.body && self.error.is_none(), "the exchange is over");
+                    assert!(self.body && self.error.is_none(), "the exchange has ended");
                     assert!(!machine.can_reuse());
                     return;
                 }
                 Err(error) => {
                     let error = format!("{error:?}");
                     match &self.error {
-                        Some(before) => assert_eq!(before, &error, "an error stays"),
+                        Some(before) => assert_eq!(before, &error, "an error is final"),
                         None => {
                             told.push(error.clone());
                             self.error = Some(error);

@@ -1,7 +1,7 @@
-//! A hostile HTTP client: the server's machine says the same of any bytes in any pieces, lends and holds no more than
-//! its limits, takes nothing up behind a message that it refused, and answers what a client can read.
+//! A hostile HTTP client: the server's machine behaves the same for any bytes in any pieces, lends and uses no more
+//! memory than its limits, parses nothing after a message that it refused, and sends valid responses.
 //!
-//! The first four bytes of an input say how the requests are answered, the rest is what the client sends.
+//! The first four bytes of an input select how requests are answered; the rest is what the client sends.
 
 use crate::support::feed::Cut;
 use crate::support::http1::{drain_all, limits};
@@ -10,15 +10,15 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use vgi_rpc_http::http1::server::{ServerCodec, Event, Phase};
 use vgi_rpc_http::http1::{CommandError, Next, client};
 
-/// Bodies up to this length are read; some requests are allowed less.
+/// The limit on a request's body; some requests are allowed less.
 const MAX_BODY: u64 = 100_000;
-/// As [`MAX_BODY`], where a small one is wanted.
+/// Like [`MAX_BODY`], for a small limit.
 const SMALL_BODY: u64 = 9;
-/// The most memory that is lent, whatever is announced.
+/// The most memory that is lent, whatever the client announces.
 const MOST_LENT: usize = 256 << 10;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Gives `data` to a server's machine, whole and in pieces.
+/// Feeds `data` to a server's machine, whole and in pieces.
 pub fn run(data: &[u8]) {
     let Some((plan, sent)) = data.split_first_chunk::<4>() else { return };
     let bytes = Bytes::copy_from_slice(sent);
@@ -30,20 +30,20 @@ pub fn run(data: &[u8]) {
     whole.expect_readable_answers();
 }
 
-/// What a machine did.
+/// The events and output of a machine.
 struct Session {
     plan: [u8; 4],
-    /// Decisions that were taken.
+    /// Number of decisions made.
     decided: usize,
     events: Vec<String>,
-    /// What each answer put into the output, and what came between them.
+    /// The output of each response, and the output in between.
     written: Vec<Vec<u8>>,
-    /// For each answer: its place in `written`, the method of its request, its status.
+    /// For each response: its index in `written`, the method of its request, its status.
     answers: Vec<(usize, Method, StatusCode)>,
     method: Method,
-    /// The request's body is being read: what is malformed is of it, and not of another request's head.
+    /// The request's body is being read: an error belongs to it, not to the next request's head.
     reads_body: bool,
-    /// No further event may come.
+    /// No further event is allowed.
     is_over: bool,
     end: Option<Phase>,
 }
@@ -67,7 +67,7 @@ impl Session {
         match plan[0] >> 6 {
             0 => machine.receive_eof(),
             1 => machine.close_after_response(),
-            // A request that is too long in coming.
+            // A request that takes too long to arrive.
             2 => session.reject_late(&mut machine),
             _ => {}
         }
@@ -84,7 +84,7 @@ impl Session {
             let before = machine.phase();
             match machine.poll_event() {
                 Next::Event(event) => {
-                    assert!(!self.is_over, "{event:?} behind the end");
+                    assert!(!self.is_over, "{event:?} after the end");
                     self.events.push(describe(&event));
                     self.decide(machine, event);
                 }
@@ -144,7 +144,7 @@ impl Session {
             Event::Malformed(error) => {
                 assert!(error.status().is_client_error() || error.status().is_server_error());
                 if !reads_body {
-                    // A head that cannot be read has no method.
+                    // A malformed head has no method.
                     self.method = Method::GET;
                 }
                 if decision & 8 == 0 {
@@ -157,7 +157,7 @@ impl Session {
         }
     }
 
-    /// Answers, perhaps after an answer that cannot be sent and must leave no trace.
+    /// Responds, sometimes after an unsendable response that must leave no trace.
     fn answer(&mut self, machine: &mut ServerCodec, decision: u8, status: StatusCode) {
         if decision & 0x20 != 0 {
             let mut misfit = Response::new(vec![Bytes::from_static(b"x")]);
@@ -174,7 +174,7 @@ impl Session {
             self.is_over = true;
         }
         self.take_output(machine);
-        machine.respond(response).expect("an event awaits its answer");
+        machine.respond(response).expect("an event awaits its response");
         self.note_answer(machine, status);
         assert_eq!(machine.reject(StatusCode::OK), Err(CommandError::NothingToAnswer), "answered once");
     }
@@ -183,7 +183,7 @@ impl Session {
         self.take_output(machine);
         let interim = Err(CommandError::InterimStatus(StatusCode::CONTINUE));
         assert_eq!(machine.reject(StatusCode::CONTINUE), interim);
-        machine.reject(status).expect("an event awaits its answer");
+        machine.reject(status).expect("an event awaits its response");
         self.note_answer(machine, status);
         self.is_over = true;
     }
@@ -204,7 +204,7 @@ impl Session {
 
     fn note_answer(&mut self, machine: &mut ServerCodec, status: StatusCode) {
         self.answers.push((self.written.len(), self.method.clone(), status));
-        // The input says whether the output is sent at once, or has to be asked for.
+        // The input selects whether the output is sent at once, or must be drained.
         if self.plan[1] & 1 == 0 {
             self.take_output(machine);
         }
@@ -218,7 +218,7 @@ impl Session {
         assert_eq!(machine.buffered_output(), 0);
     }
 
-    /// The output without `100 Continue`: whether that is due depends on what has come with the head.
+    /// Returns the output without `100 Continue`, which depends on what arrives with the head.
     fn output(&self) -> Vec<u8> {
         let mut output = self.written.concat();
         while let Some(at) = output.windows(CONTINUE.len()).position(|window| window == CONTINUE) {
@@ -227,7 +227,7 @@ impl Session {
         output
     }
 
-    /// Has a client's machine read each answer that lies by itself.
+    /// Parses each response separately with a client's machine.
     fn expect_readable_answers(&self) {
         for (index, (at, method, status)) in self.answers.iter().enumerate() {
             let alone = self.answers.get(index + 1).is_none_or(|(next, ..)| next > at)
@@ -241,7 +241,7 @@ impl Session {
 
 fn read_answer(bytes: &[u8], method: &Method, status: StatusCode) {
     let mut client = client::ClientCodec::new(limits());
-    // A client may name a method that this one would not send; only HEAD changes how an answer is read.
+    // A request may have a method that this client would not send; only HEAD affects how a response is parsed.
     let method = if method == Method::HEAD { Method::HEAD } else { Method::GET };
     let request = http::Request::builder().method(method.clone()).uri("http://a/").body(Vec::new());
     client.send(request.expect("a request"), MAX_BODY).expect("a new connection");
@@ -254,10 +254,10 @@ fn read_answer(bytes: &[u8], method: &Method, status: StatusCode) {
     };
     assert_eq!(head.status, status);
     assert!(method != Method::HEAD || body.is_empty());
-    assert!(matches!(client.poll_event(), Ok(Next::NeedCommand | Next::Closed)), "and nothing behind it");
+    assert!(matches!(client.poll_event(), Ok(Next::NeedCommand | Next::Closed)), "and nothing after it");
 }
 
-/// An event with all of its contents, so that two can be compared.
+/// Returns an event with all of its contents, so that two can be compared.
 fn describe(event: &Event) -> String {
     match event {
         Event::Head(head, body) => {

@@ -1,9 +1,9 @@
-//! Hostile responses to a caller: whatever comes, its events are those of a call or there is an error and none, it sends
-//! one request at a time, and it can be given up and used again.
+//! Hostile responses to a caller: it emits the events of a call, or an error and no events, sends one request at a time,
+//! and can be abandoned and used again.
 //!
-//! The first two bytes of an input say what is called and what is done between responses. Each response has a byte that
-//! says its status, a byte of flags, two bytes for its length, and then headers and a body as text, or edits of the body
-//! that an endpoint gives.
+//! The first two bytes of an input select the call and the steps between responses. Each response has a byte for its
+//! status, a byte of flags, two bytes for its length, and then headers and a body as text, or edits of the body of an
+//! endpoint's response.
 
 use crate::ipc_raw::check_batch;
 use crate::support::http_service::{ANN, NOW, endpoint, perform};
@@ -23,7 +23,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 
 const STATUSES: [u16; 16] = [200, 200, 200, 200, 204, 206, 301, 400, 401, 404, 405, 413, 415, 429, 500, 503];
 
-/// Answers a caller with what `data` holds.
+/// Answers a caller with the responses in `data`.
 pub fn run(data: &[u8]) {
     let Some(([plan, manner], responses)) = data.split_first_chunk::<2>() else { return };
     let endpoint = endpoint(4);
@@ -39,7 +39,7 @@ pub fn run(data: &[u8]) {
     exchange.call(&mut caller);
     exchange.go(&mut caller);
 
-    // Whatever came, it can be given up, and another of the same kind begins anew.
+    // In any case it can be abandoned, and another of the same kind starts fresh.
     caller.abandon();
     assert!(caller.is_idle() && caller.poll_request().is_none());
     assert!(matches!(caller.poll_event(), Next::NeedCommand));
@@ -51,7 +51,7 @@ pub fn run(data: &[u8]) {
 
 struct Exchange<'a> {
     endpoint: Arc<Endpoint>,
-    /// Responses that were not given yet.
+    /// Unused responses.
     responses: &'a [u8],
     turn: u32,
     plan: u8,
@@ -97,14 +97,14 @@ impl Exchange<'_> {
     fn go(&mut self, caller: &mut ClientMachine) {
         loop {
             let Some(request) = caller.poll_request() else {
-                assert!(!matches!(caller.poll_event(), Next::NeedInput), "it waits for what it did not ask");
+                assert!(!matches!(caller.poll_event(), Next::NeedInput), "it waits without a request");
                 return;
             };
             assert!(caller.poll_request().is_none(), "one request at a time");
             assert!(request.uri().path().starts_with("/vgi"));
             let Some(response) = self.next_response(request) else { return };
             if caller.receive(response).is_err() {
-                assert!(caller.is_idle(), "a response that is none ends the call");
+                assert!(caller.is_idle(), "an invalid response ends the call");
                 assert!(matches!(caller.poll_event(), Next::NeedCommand));
                 return;
             }
@@ -118,13 +118,13 @@ impl Exchange<'_> {
             let event = match caller.poll_event() {
                 Next::Event(event) => event,
                 Next::NeedInput | Next::NeedCommand => return,
-                other => panic!("{other:?} is no end of a caller's events"),
+                other => panic!("{other:?} cannot end a caller's events"),
             };
-            assert!(!self.is_over, "{event:?} behind the end of its call");
+            assert!(!self.is_over, "{event:?} after the end of its call");
             match event {
                 Event::Log(_) => {}
                 Event::Header(batch, metadata) | Event::Output(batch, metadata) => {
-                    assert!(!self.has_failed, "{batch:?} behind a failure");
+                    assert!(!self.has_failed, "{batch:?} after a failure");
                     check_batch(&batch, &metadata);
                     let _ = vgi_rpc_protocol::http::client::upload_urls(&batch);
                 }
@@ -134,14 +134,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// The next command, if the caller waits for one and the plan has one.
+    /// Issues the next command, if the caller waits for one and the plan has one.
     fn go_on(&mut self, caller: &mut ClientMachine) {
         self.turn += 1;
         if self.is_over || self.has_failed {
             return;
         }
         let value = row("value", Arc::new(Float64Array::from(vec![1.5])));
-        // A command that does not fit is refused, and changes nothing.
+        // An unsuitable command is refused, and changes nothing.
         let _ = match self.plan.rotate_right(self.turn) & 7 {
             0 => caller.cancel(),
             1 => caller.close(),
@@ -171,7 +171,7 @@ impl Exchange<'_> {
             headers.insert(RPC_ERROR, HeaderValue::from_static("true"));
         }
         if flags & 4 == 0 {
-            // Without this, no call is made when the caller has a limit.
+            // Without this, a caller with a limit makes no call.
             let name = "vgi-accept-max-response-bytes-support";
             headers.insert(name, HeaderValue::from_static("true"));
         }
@@ -188,7 +188,7 @@ impl Exchange<'_> {
         answer.response.map(|body| if is_head { Bytes::new() } else { body.concat().into() })
     }
 
-    /// A call that an endpoint answers unharmed.
+    /// Makes a call that an endpoint answers correctly.
     fn expect_an_answer(&self, caller: &mut ClientMachine) {
         let row = row("value", text("alive"));
         let call = Call {

@@ -1,7 +1,7 @@
-//! Content codings: whatever a body decodes to is within the limit and is the same for every decoder, what is coded
-//! decodes to itself, and any header value names codings or none.
+//! Content codings: decoded bodies are within the limit and the same for every decoder, coded bodies decode to
+//! themselves, and any header value names codings or is refused.
 //!
-//! The first byte of an input says what the rest is, and the second how large a decoded body may be.
+//! The first byte of an input selects the kind of the rest, and the second the limit on a decoded body.
 
 use crate::support::edits;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use vgi_rpc_protocol::http::coding::{
 };
 use vgi_rpc_protocol::http::headers;
 
-/// Decodes, codes or negotiates what `data` holds.
+/// Decodes, codes or negotiates the input in `data`.
 pub fn run(data: &[u8]) {
     let Some(([manner, size], rest)) = data.split_first_chunk::<2>() else { return };
     let coding = Coding::ALL[usize::from(manner & 1)];
@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
 }
 
 thread_local! {
-    /// Kept from input to input, as a server keeps them: a failure must not spoil what comes after it.
+    /// Kept between inputs, as in a server: a failure must not affect later uses.
     static USED: OnceCell<Codecs> = const { OnceCell::new() };
 }
 
@@ -41,7 +41,7 @@ fn used<T>(work: impl FnOnce(&Codecs) -> T) -> T {
 
 fn decode(coding: Coding, body: &[u8], max: u64) {
     let decoded = used(|codecs| codecs.decode(coding, body, max));
-    assert_eq!(decoded, Codecs::default().decode(coding, body, max), "whatever was decoded before");
+    assert_eq!(decoded, Codecs::default().decode(coding, body, max), "regardless of earlier uses");
     match decoded {
         Err(DecodeError::OverBudget(error)) => panic!("without a budget: {error}"),
         Ok(decoded) => {
@@ -79,14 +79,14 @@ fn code(coding: Coding, data: &[u8], cut: u8) {
         [used(|codecs| codecs.encode(coding, &segments)), Codecs::new(levels).encode(coding, &segments)]
     {
         let Some(coded) = coded else { continue };
-        assert!(coded.len() < whole.len(), "what does not shrink is not coded");
+        assert!(coded.len() < whole.len(), "a body that does not shrink is not coded");
         let decoded = used(|codecs| codecs.decode(coding, &coded, whole.len() as u64));
         assert_eq!(decoded.as_deref(), Ok(&whole[..]));
         decode(coding, &coded, whole.len() as u64 - 1);
     }
 }
 
-/// A good body with edits: the input holds how long the body is, the body, and the edits.
+/// Codes a body and edits it: the input contains the body's length, the body, and the edits.
 fn code_and_edit(coding: Coding, data: &[u8], max: u64) {
     let Some((len, rest)) = data.split_first() else { return };
     let (body, edits) = rest.split_at(rest.len().min(usize::from(*len)));
@@ -94,7 +94,7 @@ fn code_and_edit(coding: Coding, data: &[u8], max: u64) {
     decode(coding, &edits::apply(&coded, edits).0, max);
 }
 
-/// Each line is a header's value; the first byte says whose.
+/// Each line is a header's value; the first byte selects the header.
 fn negotiate(data: &[u8], manner: u8) {
     let names: [HeaderName; 4] = [
         header::ACCEPT_ENCODING,
@@ -114,7 +114,7 @@ fn negotiate(data: &[u8], manner: u8) {
         assert!(producible.contains(&coding));
         assert!([header::CONTENT_ENCODING, headers::CONTENT_ENCODING].contains(&named));
         let asked_for = if named == header::CONTENT_ENCODING { &names[0] } else { &names[1] };
-        assert!(map.contains_key(asked_for), "{coding} was not asked for");
+        assert!(map.contains_key(asked_for), "{coding} was not requested");
     }
     for named in [of_request(&map), of_response(&map)] {
         match named {
@@ -124,9 +124,9 @@ fn negotiate(data: &[u8], manner: u8) {
                     let mut lines = map.get_all(name).iter().filter_map(|line| line.to_str().ok());
                     lines.any(|line| line.to_ascii_lowercase().contains(coding.as_str()))
                 };
-                assert!(says(&names[2]) || says(&names[3]), "{coding} was not said");
+                assert!(says(&names[2]) || says(&names[3]), "{coding} was not listed");
             }
-            Err(unsupported) => assert!(unsupported.found.len() <= 1000, "what is repeated is cut"),
+            Err(unsupported) => assert!(unsupported.found.len() <= 1000, "repeated text is truncated"),
         }
     }
 }

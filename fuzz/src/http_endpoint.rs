@@ -1,8 +1,8 @@
-//! A hostile caller of an endpoint with every option on: each request has an answer that is documented, and a sealed
-//! token serves unchanged only.
+//! A hostile caller of an endpoint with every option enabled: each request has a documented response, and a sealed token
+//! works only unchanged.
 //!
-//! The first byte of an input says what the rest is: the text of a request and its body; edits of the tokens of a
-//! stream that was opened; an input for that stream; edits of a sticky session's token.
+//! The first byte of an input selects the kind of the rest: the text of a request and its body; edits of the tokens of an
+//! open stream; an input for that stream; edits of a sticky session's token.
 
 use crate::support::edits;
 use crate::support::http_service::{ANN, BOB, SESSIONS, endpoint, send, stream_of};
@@ -19,7 +19,7 @@ use vgi_rpc_protocol::http::headers::{ACCEPT_ENCODING, ARROW_STREAM, SESSION, SE
 use vgi_rpc_protocol::ipc::{Item, Metadata, Reader};
 use vgi_rpc_protocol::wire::keys;
 
-/// Sends what `data` describes.
+/// Sends the requests that `data` describes.
 pub fn run(data: &[u8]) {
     let Some((manner, rest)) = data.split_first() else { return };
     let endpoint = endpoint(if manner & 8 == 0 { 0 } else { 16 });
@@ -35,8 +35,8 @@ pub fn run(data: &[u8]) {
     assert_eq!(states_alive(), 0, "every state is dropped with its request");
 }
 
-/// One request after another: a line with method and path, lines of headers, an empty line, and a body of as many bytes
-/// as the two before the request say.
+/// Sends one request after another: a line with method and path, lines of headers, an empty line, and a body whose length
+/// is in the two bytes before the request.
 fn requests(endpoint: &Arc<Endpoint>, mut data: &[u8], known: bool) {
     for _ in 0..4 {
         let Some((len, rest)) = data.split_first_chunk::<2>() else { return };
@@ -83,7 +83,7 @@ fn row(name: &str, column: ArrayRef) -> RecordBatch {
     RecordBatch::try_from_iter([(name, column)]).expect("one column")
 }
 
-/// A stream that was opened: its method, an input of its kind, and its tokens.
+/// An open stream: its method, an input of its kind, and its tokens.
 struct Opened {
     method: &'static str,
     input: RecordBatch,
@@ -126,7 +126,7 @@ impl Opened {
     }
 }
 
-/// Edits of a stream's tokens. Without a memory of calls both are opened, with one the cursor alone is.
+/// Edits a stream's tokens. Without a cache of calls both are opened, with one only the cursor.
 fn turn_with_edits(endpoint: &Arc<Endpoint>, data: &[u8], opens_both: bool) {
     let Some(([which, cut], edits)) = data.split_first_chunk::<2>() else { return };
     let opened = Opened::new(endpoint, *which);
@@ -138,17 +138,17 @@ fn turn_with_edits(endpoint: &Arc<Endpoint>, data: &[u8], opens_both: bool) {
     let request = |cursor, call| opened.turn(cursor, call, &opened.input, &none).expect("it can be sent");
     let answered = send(endpoint, request(&cursor, &call));
     if cursor_changed || (call_changed && opens_both) {
-        assert_eq!(answered.status, 400, "a changed token serves: {answered:?}");
+        assert_eq!(answered.status, 400, "a changed token works: {answered:?}");
     }
     let mut foreign = request(&opened.cursor, &opened.call);
     foreign.headers_mut().insert("authorization", HeaderValue::from_static(BOB));
-    assert_eq!(send(endpoint, foreign).status, 400, "a token serves another caller");
+    assert_eq!(send(endpoint, foreign).status, 400, "a token works for another caller");
     let answered = send(endpoint, request(&opened.cursor, &opened.call));
-    // The input of `copy` that is sent here is none of its own, which is the call's failure and not the token's.
+    // The input for `copy` here has the wrong schema, which is the call's failure and not the token's.
     assert!(answered.status == 200 && (answered.is_good() || opened.method == "copy"), "{answered:?}");
 }
 
-/// Good tokens, and the batches that `data` holds as inputs with their metadata.
+/// Sends valid tokens, with the batches in `data` as inputs with their metadata.
 fn turn_with_input(endpoint: &Arc<Endpoint>, data: &[u8]) {
     let Some(([which, coded], stream)) = data.split_first_chunk::<2>() else { return };
     let opened = Opened::new(endpoint, *which);
@@ -185,9 +185,9 @@ fn session_with_edits(endpoint: &Arc<Endpoint>, edits: &[u8]) {
     // White space around a header's value is not part of it.
     let changed = edited.trim_ascii() != token.as_bytes();
     if let Ok(edited) = HeaderValue::from_bytes(&edited) {
-        assert_eq!(add(edited, ANN), !changed, "a token serves unchanged only");
+        assert_eq!(add(edited, ANN), !changed, "a token works only unchanged");
     }
-    assert!(!add(token.clone(), BOB), "a session serves another caller");
+    assert!(!add(token.clone(), BOB), "a session works for another caller");
     assert!(add(token.clone(), ANN));
     let mut end = Request::new(Bytes::new());
     *end.method_mut() = Method::DELETE;

@@ -1,5 +1,5 @@
-//! The reader on raw bytes: it comes to an end, reads the same in any pieces, and what it lets through is valid and
-//! can be sent on.
+//! The reader on raw bytes: it terminates, gives the same result for any pieces, and its output is valid and can be sent
+//! on.
 
 use crate::support::feed::Cut;
 use crate::support::limits;
@@ -10,7 +10,7 @@ use vgi_rpc_protocol::ipc::{
     FramingError, Item, MessageError, Metadata, ReadError, Reader, decode_batch, encode_batch,
 };
 
-/// What a reader said.
+/// An output of a reader.
 #[derive(Debug, PartialEq)]
 enum Read {
     Schema(SchemaRef),
@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What a batch that was let through must bear: a look at every value, and being sent on.
+/// Checks an accepted batch: every value is valid, and it can be sent on.
 pub(crate) fn check_batch(batch: &RecordBatch, metadata: &Metadata) {
     for column in batch.columns() {
         column.to_data().validate_full().expect("what the reader gives is valid");
@@ -42,7 +42,7 @@ pub(crate) fn check_batch(batch: &RecordBatch, metadata: &Metadata) {
     assert_eq!((&received, &with), (batch, metadata), "written and read again");
 }
 
-/// Items, and the reader's end: whether it stands between streams, or its error.
+/// Returns the items, and the reader's end: whether it is between streams, or its error.
 fn read(bytes: &Bytes, cut: Cut) -> (Vec<Read>, Result<bool, FramingError>) {
     let mut reader = Reader::new(limits());
     let (mut items, mut fatal) = (Vec::new(), None);
@@ -55,12 +55,12 @@ fn read(bytes: &Bytes, cut: Cut) -> (Vec<Read>, Result<bool, FramingError>) {
                 Ok(Some(Item::EndOfStream)) => Read::End,
                 Err(ReadError::Message(error)) => Read::Refused(error),
                 Err(ReadError::Framing(error)) => {
-                    assert!(fatal.get_or_insert(error.clone()) == &error, "a fatal error stays");
+                    assert!(fatal.get_or_insert(error.clone()) == &error, "a fatal error is final");
                     return;
                 }
             });
-            // Every message has eight bytes at least, and gives one item at most and one refusal.
-            assert!(items.len() <= bytes.len() / 4 + 1, "the items come to an end");
+            // Every message has at least eight bytes, and results in at most one item and one refusal.
+            assert!(items.len() <= bytes.len() / 4 + 1, "the items end");
         }
     });
     let at_boundary = reader.is_at_boundary();

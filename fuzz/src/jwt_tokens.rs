@@ -1,8 +1,8 @@
-//! JSON Web Tokens, their claims, and the documents that their keys are in: a token that the issuer did not sign for this
-//! service is not let in, whatever the issuer's server says, and no error shows a token.
+//! JSON Web Tokens, their claims, and the documents with their keys: a token that the issuer did not sign for this
+//! service is refused, whatever the issuer's server sends, and no error contains a token.
 //!
-//! The first byte of an input says what the rest is: a token, edits of a good one, claims that the issuer signs, a key set,
-//! or the issuer's metadata.
+//! The first byte of an input selects the kind of the rest: a token, edits of a valid one, claims that the issuer signs,
+//! a key set, or the issuer's metadata.
 
 use crate::support::edits;
 use base64::Engine;
@@ -25,7 +25,7 @@ const ISSUER: &str = "https://login.example";
 const AUDIENCE: &str = "tables";
 const LEEWAY: f64 = 30.0;
 
-/// Reads what `data` holds.
+/// Checks the input in `data`.
 pub fn run(data: &[u8]) {
     let Some((manner, rest)) = data.split_first() else { return };
     let good = || sign(&claims());
@@ -60,7 +60,7 @@ pub fn run(data: &[u8]) {
                 if is_metadata(document) {
                     return Completion::value(metadata.clone());
                 }
-                // The issuer says where its keys are, and never in the clear.
+                // The issuer states the URL of its keys, which is never unencrypted.
                 assert!(document.url.starts_with("https:"), "{document:?}");
                 honest(document)
             });
@@ -117,7 +117,7 @@ fn is_metadata(document: &LoadDocument) -> bool {
     document.url.starts_with(ISSUER) && document.url.ends_with("/.well-known/openid-configuration")
 }
 
-/// Whether these claims are those of a caller of ours, as RFC 7519 has it.
+/// Whether these claims are for a caller of this service, according to RFC 7519.
 fn is_for_us(claims: &Map<String, Value>) -> bool {
     let is_audience = |audience: &Value| audience.as_str() == Some(AUDIENCE);
     let now = NOW.as_secs_f64();
@@ -133,7 +133,7 @@ fn is_for_us(claims: &Map<String, Value>) -> bool {
         && text("sub").is_some_and(|principal| !principal.trim().is_empty())
 }
 
-/// Whether one of the texts in it is this one.
+/// Whether one of its texts is this one.
 fn mentions(value: &Value, text: &str) -> bool {
     match value {
         Value::String(own) => own == text,
@@ -149,7 +149,7 @@ fn is_accepted(judged: &Judged) -> bool {
     matches!(judged, Some(Ok(_)))
 }
 
-/// How an endpoint judges a token whose issuer publishes this, in the end. `None` if the token cannot be sent.
+/// Returns an endpoint's final result for a token whose issuer publishes this. `None` if the token cannot be sent.
 fn judge(token: &str, at_url: bool, publishes: &dyn Fn(&LoadDocument) -> Completion) -> Judged {
     let mut issuer = JwtIssuer::new(ISSUER, [AUDIENCE]);
     if at_url {
@@ -181,15 +181,15 @@ fn judge(token: &str, at_url: bool, publishes: &dyn Fn(&LoadDocument) -> Complet
     assert!(asked <= 2, "a document of keys, and one that says where it is");
     let judged = judged.lock().expect("nothing panics here").take();
     match &judged {
-        // The request itself is none.
+        // The request itself is invalid.
         Some(Ok(_)) => assert_eq!(status, 415),
         Some(Err(AuthError::Unavailable { .. })) => assert_eq!(status, 503),
         Some(Err(AuthError::Refused(_))) => assert_eq!(status, 401),
         other => panic!("{other:?}"),
     }
-    // No text of ours is as long.
+    // Our own texts are shorter.
     if token.len() >= 100 {
-        assert!(!format!("{judged:?}").contains(token), "a token shows");
+        assert!(!format!("{judged:?}").contains(token), "a token is shown");
     }
     judged
 }

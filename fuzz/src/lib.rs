@@ -1,8 +1,9 @@
-//! What must hold of any bytes. Each target is a function that takes bytes and panics when something does not hold.
+//! Properties that must hold for any bytes. Each target is a function that takes bytes and panics if a property does not
+//! hold.
 //!
-//! Lives here: the targets, one file each, and what they share. `cargo test` replays the seeds and every input that
-//! once failed (`tests/replay.rs`); `fuzz/run` has libFuzzer search for more (`libfuzzer/`, a package of its own,
-//! because nothing but `cargo fuzz` can link it). `README.md` says how to run one target and how to add one.
+//! Contains the targets, one file each, and what they share. `cargo test` replays the seeds and every input that once
+//! failed (`tests/replay.rs`); `fuzz/run` searches for more with libFuzzer (`libfuzzer/`, a separate package, because
+//! only `cargo fuzz` can link it). `README.md` describes how to run a target and how to add one.
 
 pub mod support;
 

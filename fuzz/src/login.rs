@@ -1,7 +1,7 @@
-//! What a client that signs in reads: challenges, metadata, redirects, answers to forms, and what a store has kept. What is accepted is
-//! of the server that was asked, and goes nowhere else; what is refused shows no secret.
+//! Everything that a client reads to sign in: challenges, metadata, redirects, responses to forms, and stored logins.
+//! Accepted data is from the requested server, and is sent nowhere else; no error contains a secret.
 //!
-//! The first byte of an input says what the rest is.
+//! The first byte of an input selects the kind of the rest.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -19,7 +19,7 @@ const ISSUER: &str = "https://login.example";
 /// A code, which no error may repeat.
 const CODE: &str = "a-code-that-is-a-secret";
 
-/// Reads what `data` holds.
+/// Checks the input in `data`.
 pub fn run(data: &[u8]) {
     let Some((manner, rest)) = data.split_first() else { return };
     match manner % 8 {
@@ -54,7 +54,7 @@ fn challenge(header: &str) {
     }
 }
 
-/// A value is read as it was quoted, whatever stands around it.
+/// A value is read as it was quoted, whatever surrounds it.
 fn quoted(value: &str) {
     let escaped: String = value.chars().flat_map(|letter| ['\\', letter]).collect();
     let header = format!("Basic realm=\"{escaped}\", Bearer scope=\"{escaped}\", a=b, Negotiate YQ==");
@@ -77,11 +77,11 @@ fn resource(document: &[u8]) {
     }
 }
 
-/// No text shows the secret of a client that a document has.
+/// Asserts that no text contains the client secret of a document.
 fn hides_secret_of(document: &[u8], shown: &str) {
     let Ok(read) = serde_json::from_slice::<Value>(document) else { return };
     let secret = read.get("client_secret").and_then(Value::as_str).unwrap_or_default();
-    // Others may be part of our own words, and one that is published as something else is no secret.
+    // Shorter ones may occur in our own texts, and a value that is also published under another name is not secret.
     let elsewhere = read.as_object().is_some_and(|members| {
         members.iter().any(|(name, value)| name != "client_secret" && value.to_string().contains(secret))
     });
@@ -122,7 +122,7 @@ fn state(flow: &CodeFlow) -> String {
     state.expect("a state").1.into_owned()
 }
 
-/// Targets, one a line; `$` stands for the state.
+/// Targets, one per line; `$` is replaced by the state.
 fn redirect(text: &str) {
     let mut flow = begun();
     let state = state(&flow);
@@ -138,7 +138,7 @@ fn redirect(text: &str) {
     }
 }
 
-/// The status of an answer, and its body.
+/// Returns the status of a response, and its body.
 fn answer(data: &[u8]) -> FormAnswer {
     let (kind, body) = data.split_first().unwrap_or((&0, &[]));
     let status = [200, 200, 400, 401, 403, 429, 500, 503][usize::from(kind % 8)];
@@ -167,12 +167,12 @@ fn tokens(data: &[u8]) {
     }
 }
 
-/// Answers, one a line: to the first form, and to the questions after it.
+/// Responses, one per line: to the first form, and to the polls after it.
 fn device(data: &[u8]) {
     let mut flow = DeviceFlow::new(terms(Flow::DeviceCode)).expect("terms of device codes");
     let mut answers = data.split(|byte| *byte == b'\n');
     let mut now = NOW;
-    // An hour, a second at least between two questions, and as many waits.
+    // An hour, with at least a second between two polls, and as many waits.
     for _ in 0..10_000 {
         match flow.poll(now) {
             Ok(DeviceStep::Send(_)) => {
@@ -185,7 +185,7 @@ fn device(data: &[u8]) {
                 assert!(prompt.expires_at <= NOW + Duration::from_secs(3600));
             }
             Ok(DeviceStep::WaitUntil(time)) => {
-                assert!(time > now, "no driver spins");
+                assert!(time > now, "no driver busy-loops");
                 now = time;
             }
             Ok(DeviceStep::Done(tokens)) => return are_good(&tokens),
@@ -193,7 +193,7 @@ fn device(data: &[u8]) {
             Err(_) => return,
         }
     }
-    panic!("it does not end");
+    panic!("it does not terminate");
 }
 
 fn saved(document: &[u8]) {

@@ -1,7 +1,7 @@
-//! Metadata from a hostile peer: classified, read as a log, an error, a request and a description, and written again
-//! with nothing lost.
+//! Metadata from a hostile peer: classified, decoded as a log, an error, a request and a description, and re-encoded
+//! without loss.
 //!
-//! An input is a list of entries, each a byte that picks the key, a value, and a zero byte between entries.
+//! An input is a list of entries, each a byte that selects the key, a value, and a zero byte between entries.
 
 use crate::support::{limits, panics};
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -17,7 +17,7 @@ use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::wire::request::Request;
 
-/// The keys that a first byte picks from.
+/// The keys that a first byte selects from.
 pub const KEYS: [&str; 20] = [
     keys::LOG_LEVEL,
     keys::LOG_MESSAGE,
@@ -41,7 +41,7 @@ pub const KEYS: [&str; 20] = [
     "",
 ];
 
-/// Reads `data` as everything that metadata can be.
+/// Decodes `data` as everything that metadata can be.
 pub fn run(data: &[u8]) {
     panics::watch();
     let metadata: Metadata = data
@@ -68,7 +68,7 @@ pub fn run(data: &[u8]) {
     check_payloads(data);
 }
 
-/// Metadata comes out of a message as it went in.
+/// Asserts that metadata is unchanged by a message.
 fn travels(metadata: &Metadata) {
     let options = RecordBatchOptions::new().with_row_count(Some(0));
     let batch = RecordBatch::try_new_with_options(EncodedSchema::empty().schema().clone(), vec![], &options);
@@ -122,7 +122,7 @@ fn check_request(metadata: &Metadata) {
 
 fn check_names(text: &str) {
     if let Ok(version) = text.parse::<Version>() {
-        assert_eq!(version.to_string(), text, "a version is read in its one form only");
+        assert_eq!(version.to_string(), text, "a version is parsed only in its canonical form");
     }
     if let Ok(code) = text.parse::<Code>() {
         assert_eq!((code.as_str(), Code::parse(text)), (text, code));
@@ -140,6 +140,6 @@ fn check_payloads(data: &[u8]) {
         let again = ServiceDescription::decode(&sent).expect("what was written can be read");
         assert_eq!(again, description);
     }
-    // A description travels inside a `binary` column as well as by itself.
+    // A description can be in a `binary` column as well as separate.
     let _ = decode_batch(Bytes::copy_from_slice(data), &limits());
 }

@@ -1,8 +1,8 @@
-//! Operations of a caller, of a network and of a server in any order: a client and a responder in one memory, with
-//! whatever the input says done next.
+//! Operations of a caller, a network and a server in any order: a client and a responder in one process, whose next step
+//! the input selects.
 //!
-//! Every call carries its number, so that an answer to another call is seen. At the end everything is delivered: no
-//! call is without its end, no state is left, and both sides are idle.
+//! Every call carries its number, so that a response to another call is noticed. At the end everything is delivered:
+//! every call has ended, no state is left, and both sides are idle.
 
 use crate::support::feed::drain;
 use crate::support::service::{MAIN, externalising_responder, responder, states_alive, text, values};
@@ -25,12 +25,13 @@ use vgi_rpc_protocol::{CommandError, Next};
 /// Most operations of one input.
 const OPERATIONS: usize = 400;
 
-/// Does what `data` says.
+/// Executes the operations in `data`.
 pub fn run(data: &[u8]) {
     run_on(data, Pair::new(responder(limits()), client::Connection::new(limits()), None));
 }
 
-/// The same, where all batches of the server lie elsewhere and the effects of both sides are performed, or fail, at any time.
+/// Like [`run`], but all batches of the server are externalized, and the effects of both sides are performed, or fail, at
+/// any time.
 pub fn run_elsewhere(data: &[u8]) {
     let mut client = client::Connection::new(limits());
     client.fetch_external(FetchOptions::default());
@@ -50,11 +51,11 @@ fn run_on(data: &[u8], mut pair: Pair) {
     assert_eq!(states_alive(), 0, "every state is dropped");
 }
 
-/// The call under way, as its caller knows it.
+/// The current call, as its caller knows it.
 struct Course {
     number: u64,
     kind: CallKind,
-    /// Number of the next output that is due: of a result, of a producer's turn, of an input sent.
+    /// Number of the next expected output: of a result, of a producer's turn, of a sent input.
     outputs: usize,
     failed: bool,
     given_up: bool,
@@ -156,7 +157,7 @@ impl Pair {
         let called = self.client.call(&call, &schema, &row);
         assert_eq!(called.is_ok(), may, "a call is possible when the client says it is idle");
         if called.is_ok() {
-            assert!(self.course.is_none(), "the call before is over");
+            assert!(self.course.is_none(), "the previous call has ended");
             self.calls += 1;
             self.course = Some(Course { number, kind, outputs: 0, failed: false, given_up: false });
         } else {
@@ -194,10 +195,10 @@ impl Pair {
         }
     }
 
-    /// A command that is refused is the caller's mistake and leaves nothing behind.
+    /// A refused command is the caller's mistake and has no effect.
     fn assert_untouched(&mut self, issued: std::result::Result<(), CommandError>, waiting: usize) {
         match issued {
-            // A batch of another schema than the stream's first one had is seen when it is encoded.
+            // A batch whose schema differs from the stream's first one is noticed when it is encoded.
             Err(CommandError::Misuse { .. } | CommandError::Encode(_)) => {}
             other => panic!("{other:?}"),
         }
@@ -211,12 +212,12 @@ impl Pair {
     fn poll_work(&mut self) {
         match self.server.poll_work().expect("an honest client does not break the connection") {
             Next::Event(work) => {
-                assert!(self.work.replace(work).is_none(), "one invocation is out at a time")
+                assert!(self.work.replace(work).is_none(), "one invocation is pending at a time")
             }
             Next::NeedDrain => drain(self.server.poll_transmit(), &mut self.down),
             Next::NeedInput | Next::NeedCommand => {}
-            Next::Waiting => assert!(self.elsewhere.is_some(), "the service asks for no effect"),
-            Next::Closed => panic!("nobody closed the connection"),
+            Next::Waiting => assert!(self.elsewhere.is_some(), "the service requests no effect"),
+            Next::Closed => panic!("no peer closed the connection"),
         }
     }
 
@@ -228,11 +229,11 @@ impl Pair {
 
     fn complete(&mut self) {
         if let Some(done) = self.done.take() {
-            self.server.complete(done).expect("what was given out can be completed");
+            self.server.complete(done).expect("pending work can be completed");
         }
     }
 
-    /// Takes one event. False when there is none.
+    /// Processes one event. Returns false if there is none.
     fn listen(&mut self) -> bool {
         let event = match Rest::or_event(self.client.poll_event()) {
             Ok(event) => event,
@@ -257,7 +258,7 @@ impl Pair {
             }
             Event::Failed(error) => {
                 assert!(!course.failed);
-                // A server that could not tell the call would leave the id out, and what the client could not fetch has none.
+                // A server that does not know the call omits the id, and so does an error of the client's fetch.
                 let is_own = self.elsewhere.is_some() && error.request_id().is_empty();
                 assert!(is_own || error.request_id() == course.number.to_string(), "an error of this call: {error}");
                 course.failed = true;
@@ -272,7 +273,7 @@ impl Pair {
         true
     }
 
-    /// Delivers everything, gives up what goes on, and looks at what is left.
+    /// Delivers everything, abandons the current call, and checks the final state.
     fn finish(&mut self) {
         let mut gave_up = false;
         loop {
@@ -297,7 +298,7 @@ impl Pair {
             }
             if !moved && self.course.is_some() && !gave_up {
                 gave_up = true;
-                self.client.cancel().expect("a call that waits for its caller can be given up");
+                self.client.cancel().expect("a call that waits for its caller can be cancelled");
             } else if !moved {
                 break;
             }
@@ -326,7 +327,7 @@ impl Pair {
         }
     }
 
-    /// Completes the effect that has been out for longest.
+    /// Completes the oldest pending effect.
     fn perform(&mut self, fault: Fault) {
         let Some(elsewhere) = &mut self.elsewhere else { return };
         if elsewhere.out.is_empty() || matches!(fault, Fault::Late) {
@@ -345,12 +346,12 @@ impl Course {
     fn check_output(&self, batch: &RecordBatch) {
         let column = batch.columns().first().expect("every output here has a column");
         if self.kind == CallKind::Unary {
-            assert_eq!(column, &text(&self.number.to_string()), "the answer of this call");
-            assert_eq!(self.outputs, 0, "one answer");
+            assert_eq!(column, &text(&self.number.to_string()), "the result of this call");
+            assert_eq!(self.outputs, 0, "one result");
         } else if let Some(numbers) = column.as_primitive_opt::<Int64Type>() {
             assert_eq!(numbers.values()[..], [self.outputs as i64], "turns in order, none twice");
         } else {
-            // What answers a tick has no rows.
+            // The result for a tick has no rows.
             let own = (self.number + 1) as f64 * 2.0;
             let scaled = column.as_primitive::<Float64Type>().values();
             assert!(
@@ -365,7 +366,7 @@ fn int(value: impl Into<i64>) -> ArrayRef {
     Arc::new(Int64Array::from(vec![value.into()]))
 }
 
-/// Some of what waits, often all.
+/// Some of the pending bytes, often all.
 fn portion(u: &mut Unstructured<'_>, len: usize) -> Result<usize> {
     if u.arbitrary()? { Ok(len) } else { u.int_in_range(0..=len) }
 }

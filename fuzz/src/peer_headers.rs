@@ -1,7 +1,7 @@
-//! Identity headers of proxies, and SPIFFE IDs: only a trusted proxy is believed, quoted text is never read as a field, and a
-//! subject that is accepted has the required form.
+//! Identity headers of proxies, and SPIFFE IDs: only a trusted proxy is believed, quoted text is never parsed as a field,
+//! and an accepted subject has the required form.
 //!
-//! The first byte of an input says what the rest is: an XFCC header, a SPIFFE ID, or lines of `NAME: VALUE`.
+//! The first byte of an input selects the kind of the rest: an XFCC header, a SPIFFE ID, or lines of `NAME: VALUE`.
 
 use crate::support::http_text::headers_and_body;
 use http::{HeaderMap, HeaderValue};
@@ -10,7 +10,7 @@ use vgi_rpc_protocol::peer_identity::{
     Provider, ProviderResult, ProviderStatus, Stability, TrustDomains, TrustedProxies, XfccElement, providers,
 };
 
-/// Reads what `data` holds.
+/// Checks the input in `data`.
 pub fn run(data: &[u8]) {
     let Some((manner, rest)) = data.split_first() else { return };
     match manner & 3 {
@@ -43,7 +43,7 @@ fn resolve(provider: &Provider, source: &str, headers: &HeaderMap) -> ProviderRe
     provider.resolve(&query).expect("it asks nothing")
 }
 
-/// What a provider may find.
+/// Checks what a provider may find.
 fn check(provider: &Provider, headers: &HeaderMap) -> ProviderResult {
     let elsewhere = resolve(provider, "127.0.0.2:1", headers);
     assert_eq!(elsewhere.status(), ProviderStatus::UntrustedProxy);
@@ -80,7 +80,7 @@ fn xfcc_header(value: &[u8]) {
     let Some(elements) = parsed else { return assert!(found.identities().is_empty()) };
     assert!(!elements.is_empty());
     assert!(found.identities().is_empty() || elements.len() == 1);
-    // One more client in front of it is never taken for the nearest one.
+    // With another client before it, that one is never taken for the nearest.
     let text = value.to_str().expect("it was parsed");
     let longer = format!("Subject=\"CN=mallory\";URI=spiffe://example.org/mallory,{text}");
     if let Ok(longer) = XfccElement::parse_all(&longer) {

@@ -1,7 +1,8 @@
-//! The JSON of peer identities: an object with a repeated key or over a bound is refused, any other reader reads the same, and a
-//! daemon's response authenticates only users and tagged nodes.
+//! The JSON of peer identities: an object with a repeated key or beyond a bound is refused, any other parser gives the
+//! same result, and a daemon's response authenticates only users and tagged nodes.
 //!
-//! The first byte of an input says what the rest is: an object, or the body of a response, with its status and type.
+//! The first byte of an input selects the kind of the rest: an object, or the body of a response, with its status and
+//! type.
 
 use crate::support::http_service::NOW;
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use vgi_rpc_protocol::peer_identity::{
 };
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 
-/// Reads what `data` holds.
+/// Checks the input in `data`.
 pub fn run(data: &[u8]) {
     let Some((manner, rest)) = data.split_first() else { return };
     match manner & 7 {
@@ -39,7 +40,7 @@ fn object(text: &[u8]) {
     assert_eq!(other.as_object(), Some(object.members()));
     assert_eq!(JsonObject::new(object.members().clone()), Ok(object.clone()));
     let written = serde_json::to_vec(object.members()).expect("an object");
-    // Control characters and numbers may take more bytes than they took.
+    // Control characters and numbers may take more bytes than before.
     assert!(written.len() > MAX_JSON_BYTES || JsonObject::parse(&written) == Ok(object));
 }
 
@@ -65,7 +66,7 @@ fn response(response: WhoIsResponse) {
     let transaction = ENDPOINT.begin(head, origin);
     let answer = run_inline(transaction, |_| Body::Whole(Bytes::new()), &|| NOW, perform);
     match answer.expect("an answer").response.status().as_u16() {
-        // Who is let in finds nothing there.
+        // An authenticated caller gets a 404.
         404 => {
             let is_answer = response.status == 200 && response.content_type.is_some();
             assert!(is_answer && names_somebody(&response.body));
@@ -76,7 +77,7 @@ fn response(response: WhoIsResponse) {
     }
 }
 
-/// Whether a body names a user or a tagged node, as a lax reader reads it.
+/// Whether a body names a user or a tagged node, according to a lax parser.
 fn names_somebody(body: &[u8]) -> bool {
     let Ok(Value::Object(body)) = serde_json::from_slice::<Value>(body) else { return false };
     let Some(Value::Object(node)) = body.get("Node") else { return false };

@@ -1,8 +1,8 @@
-//! A hostile proxy: a header of the PROXY protocol is read the same from any number of its bytes, never from more than it may have,
-//! and what is read of it is what it says.
+//! A hostile proxy: any number of bytes of a PROXY protocol header gives the same result, no header is longer than
+//! allowed, and the result matches its content.
 //!
-//! The first byte of an input says which headers are accepted, and what is put before the rest: nothing, or the beginning of a
-//! header whose length fits.
+//! The first byte of an input selects which headers are accepted, and the prefix of the rest: nothing, or the beginning
+//! of a header with a matching length.
 
 use std::net::{IpAddr, SocketAddr};
 use vgi_rpc_proxy_protocol::{HeaderError, Progress, Rules, parse};
@@ -10,7 +10,7 @@ use vgi_rpc_reactor::ProxiedClient;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Reads a header from every part of the bytes.
+/// Parses a header from every prefix of the bytes.
 pub fn run(data: &[u8]) {
     let Some((plan, rest)) = data.split_first() else { return };
     let mut rules = Rules::default();
@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
     };
     let whole = parse(&bytes, &rules);
     check(&bytes, whole, &rules);
-    // Longer inputs are read from their ends only.
+    // Only the ends of longer inputs are used.
     let ends = (0..bytes.len().min(256)).chain(bytes.len().saturating_sub(16)..bytes.len());
     for end in ends {
         let part = parse(&bytes[..end], &rules);
@@ -43,7 +43,7 @@ pub fn run(data: &[u8]) {
     let _ = parse(&[&bytes[..], b"more"].concat(), &rules);
 }
 
-/// Compares what was read with the bytes, and with a header that is written of it.
+/// Compares the result with the bytes, and with a header that is written from it.
 fn check(bytes: &[u8], read: Result<Progress, HeaderError>, rules: &Rules) {
     match read {
         Ok(Progress::Header { client, length }) => {
@@ -55,7 +55,7 @@ fn check(bytes: &[u8], read: Result<Progress, HeaderError>, rules: &Rules) {
             plain.iroh = rules.iroh;
             let again = Progress::Header { client, length: written.len() };
             assert_eq!(parse(&written, &plain), Ok(again));
-            assert_eq!(parse(&[&bytes[..length], b"more"].concat(), rules), read, "whatever follows");
+            assert_eq!(parse(&[&bytes[..length], b"more"].concat(), rules), read, "for any following bytes");
         }
         Ok(Progress::NeedMore(_)) => {}
         Err(error) => {
@@ -67,7 +67,7 @@ fn check(bytes: &[u8], read: Result<Progress, HeaderError>, rules: &Rules) {
     }
 }
 
-/// A header that says this.
+/// Returns a header for this client.
 fn write(client: ProxiedClient) -> Vec<u8> {
     let (family, rest) = match client {
         ProxiedClient::Tcp { source, destination } => tcp(source, destination),

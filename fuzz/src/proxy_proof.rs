@@ -1,7 +1,7 @@
-//! Proxy proofs and the secrets behind them: a proof that was not minted so does not verify, one that was verifies once,
-//! and no error shows a secret.
+//! Proxy proofs and their secrets: only a proof that was minted this way verifies, and only once; no error contains a
+//! secret.
 //!
-//! The first byte of an input says what the rest is: a configuration, a proof's text, or edits of a good proof.
+//! The first byte of an input selects the kind of the rest: a configuration, a proof's text, or edits of a valid proof.
 
 use crate::support::edits;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const NOW: Duration = Duration::from_secs(1_800_000_000);
 const ORIGIN: &str = "worker-1";
 const SKEW: u32 = 30;
 
-/// Reads what `data` holds.
+/// Checks the input in `data`.
 pub fn run(data: &[u8]) {
     let Some((manner, rest)) = data.split_first() else { return };
     match manner & 3 {
@@ -31,12 +31,12 @@ fn configure(text: &str) {
             let names: Vec<_> = secrets.key_ids().collect();
             assert!(!names.is_empty());
             for word in hidden.filter(|word| word.bytes().all(|byte| byte.is_ascii_hexdigit())) {
-                assert!(names.contains(&word) || !shown.contains(word), "a secret shows");
+                assert!(names.contains(&word) || !shown.contains(word), "a secret is shown");
             }
             for name in names {
-                assert!((1..=64).contains(&name.len()) && name.is_ascii(), "{name:?} is no key id");
+                assert!((1..=64).contains(&name.len()) && name.is_ascii(), "{name:?} is not a key id");
             }
-            // What was configured serves.
+            // Accepted secrets work.
             Verifier::new(ORIGIN, secrets, SKEW, Some(8)).expect("there is a secret");
         }
         Err(error) => {
@@ -45,10 +45,10 @@ fn configure(text: &str) {
             assert!(shown.len() < 500);
         }
     }
-    // The text as the parts of a derivation, and as a key by itself.
+    // The text as the parts of a derivation, and as a key itself.
     let base = Secret::new([3; 32]);
     if let Ok(derived) = derive_secret(&base, text, ORIGIN) {
-        assert_eq!(format!("{derived:?}"), format!("{base:?}"), "no secret shows");
+        assert_eq!(format!("{derived:?}"), format!("{base:?}"), "no secret is shown");
     }
     if Secret::from_hex(text).is_some() {
         assert!(text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -64,7 +64,7 @@ fn verifier(origin: &str) -> Verifier {
     Verifier::new(origin, secrets(), SKEW, Some(4)).expect("it is well configured")
 }
 
-/// A text that nobody minted.
+/// Checks a text that was not minted.
 fn check_text(text: &[u8]) {
     if let Some(proof) = Proof::parse(text) {
         assert!(text.len() <= MAX_PROOF_LENGTH && text.is_ascii());
@@ -81,13 +81,13 @@ fn check_text(text: &[u8]) {
     assert_eq!(verifier.verify([], NOW), Err(ProofFailure::NoProof));
 }
 
-/// Edits of a proof that was minted up to a minute before or after now.
+/// Edits a proof that was minted up to a minute before or after now.
 fn edit(flags: u8, data: &[u8]) {
     let Some(([age, nonce], edits)) = data.split_first_chunk::<2>() else { return };
     let late = Duration::from_secs(u64::from(age & 0x3f));
     let minted_at = if age & 0x40 == 0 { NOW - late } else { NOW + late };
     let (key_id, key, signed) = if flags & 1 == 0 { ("edge", 1, "edge") } else { ("other", 2, "other") };
-    // Signed with the other's key, or by a key that is not known.
+    // Signed with the other's key, or by an unknown key.
     let (key, signed) = match flags >> 1 & 3 {
         0..2 => (key, signed),
         2 => (3 - key, signed),

@@ -1,5 +1,5 @@
-//! A hostile client: a responder comes to an end with any bytes, says the same in any pieces, answers with streams
-//! that are well-formed, forgets every state, and still answers when it says that it waits for a call.
+//! A hostile client: a responder terminates on any bytes, sends the same output for any pieces, sends well-formed
+//! streams, drops every state, and still answers when it waits for a call.
 
 use crate::support::feed::{Cut, drain};
 use crate::support::service::{MAIN, responder, states_alive, text};
@@ -14,7 +14,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::service::Responder;
 use vgi_rpc_protocol::{Limits, access_log};
 
-/// Gives `data` to a responder, whole and in pieces.
+/// Feeds `data` to a responder, whole and in pieces.
 pub fn run(data: &[u8]) {
     panics::watch();
     let bytes = Bytes::copy_from_slice(data);
@@ -53,7 +53,7 @@ impl Session {
         Self { responder, rest: Rest::NeedInput, sent: Vec::new(), records: 0 }
     }
 
-    /// A call that is beyond reproach is answered, whatever came before.
+    /// Asserts that a valid call is answered, whatever came before.
     fn expect_an_answer(&mut self) {
         self.responder.receive(ALIVE.clone());
         assert_eq!(serve(&mut self.responder, &mut self.sent, &mut self.records), Rest::NeedInput);
@@ -63,7 +63,7 @@ impl Session {
         assert_eq!(states_alive(), 0, "no call is under way");
     }
 
-    /// The client goes away.
+    /// Disconnects the client.
     fn end(&mut self) {
         let failed = matches!(self.rest, Rest::Failed(_));
         let is_cut = self.responder.is_mid_message();
@@ -74,16 +74,16 @@ impl Session {
             Rest::Failed(_) => assert!(failed || is_cut),
             rest => panic!("{rest:?} at the end"),
         }
-        assert_eq!(serve(&mut self.responder, &mut Vec::new(), &mut 0), rest, "the end stays the end");
+        assert_eq!(serve(&mut self.responder, &mut Vec::new(), &mut 0), rest, "the end is final");
     }
 }
 
-/// Runs all work that waits, sends what it gives, and says what the responder waits for then.
+/// Runs all pending work, sends its output, and returns what the responder then waits for.
 fn serve(responder: &mut Responder, sent: &mut Vec<u8>, records: &mut usize) -> Rest {
     loop {
         let rest = match Rest::or_event(responder.poll_work()) {
             Ok(work) => {
-                responder.complete(work.run()).expect("work that was given out can be completed");
+                responder.complete(work.run()).expect("pending work can be completed");
                 continue;
             }
             Err(rest) => rest,

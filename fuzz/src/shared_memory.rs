@@ -1,8 +1,8 @@
-//! Shared memory: two sides store batches in a segment and read them, while its bytes change between any two accesses, it is
-//! truncated, and pointers lead anywhere. What is read is valid or refused, nothing is accessed out of bounds, and a segment that
-//! nobody has damaged gives back what was stored.
+//! Shared memory: two sides store batches in a segment and read them, while its bytes change between any two accesses, it
+//! is truncated, and pointers are arbitrary. Batches are valid or refused, there is no access out of bounds, and an
+//! undamaged segment returns what was stored.
 //!
-//! An input is a list of operations: a byte that says which, and the bytes that it takes.
+//! An input is a list of operations: a byte that selects one, and its arguments.
 
 use crate::support::limits;
 use arrow_array::types::Int8Type;
@@ -15,7 +15,7 @@ use vgi_rpc_protocol::shm::{
     AccessError, Counters, HEADER_BYTES, Header, Pointer, Segment, SharedMemory, ShmOptions,
 };
 
-/// Bytes behind the header: a few batches find room.
+/// Bytes after the header: room for a few batches.
 const DATA_BYTES: usize = 8 << 10;
 
 /// Batches that are stored in different ways.
@@ -33,7 +33,7 @@ static BATCHES: LazyLock<Vec<(RecordBatch, EncodedSchema)>> = LazyLock::new(|| {
     vec![batch(vec![("n", numbers)]), batch(vec![("text", texts.clone())]), batch(vec![("word", words), ("text", texts)])]
 });
 
-/// Memory that changes: at its nth access, this byte becomes another.
+/// Memory that changes: at its nth access, this byte is replaced.
 #[derive(Default)]
 struct Memory {
     bytes: Vec<u8>,
@@ -76,7 +76,7 @@ impl SharedMemory for Lent {
     }
 }
 
-/// The operations that are left.
+/// The remaining operations.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
@@ -86,7 +86,7 @@ impl Input<'_> {
         usize::from(*first)
     }
 
-    /// A position: near the start of the segment, or in its data.
+    /// Returns a position: near the start of the segment, or in its data.
     fn position(&mut self) -> usize {
         let (high, low) = (self.byte(), self.byte());
         if high & 0x80 > 0 { HEADER_BYTES as usize + ((high & 0x7f) << 8 | low) } else { high << 8 | low }
@@ -105,7 +105,7 @@ pub fn run(data: &[u8]) {
     let client = Segment::create("segment", lent(), options, &counters).expect("memory that is as it should be");
     let server = Segment::attach("segment", lent(), options, &counters).expect("a header that was written");
     let sides = [client.bounded(&limits(), &account), server.bounded(&limits(), &account)];
-    // What was sent, by whom, and which batch it is.
+    // The sent pointers, with their sender and the index of the batch.
     let mut sent: VecDeque<(Pointer, usize, usize)> = VecDeque::new();
     let mut is_damaged = false;
     while !input.0.is_empty() {
@@ -119,7 +119,7 @@ pub fn run(data: &[u8]) {
                     Ok(Some(stored)) => {
                         let pointer = stored.pointer();
                         assert!(pointer.offset >= HEADER_BYTES && pointer.len <= DATA_BYTES as u64);
-                        // What is dropped is freed in the next turn.
+                        // A dropped batch is freed in the next turn.
                         if operation & 0x10 == 0 {
                             stored.sent();
                             sent.push_back((pointer, side, which));
@@ -140,7 +140,7 @@ pub fn run(data: &[u8]) {
             3 => {
                 let (offset, len) = (input.position() as u64, input.position() as u64);
                 let (batch, _) = &BATCHES[operation >> 4 & 1];
-                // Another's region may be freed by it.
+                // This may free a region of the other side.
                 is_damaged = true;
                 if let Ok(read) = sides[side].read(Pointer { offset, len }, batch.schema_ref()) {
                     check(&read, None);
@@ -158,7 +158,7 @@ pub fn run(data: &[u8]) {
                 assert!(is_damaged || settled.is_ok(), "{settled:?}");
             }
             6 => {
-                // A pointer is good however many calls begin.
+                // A pointer stays valid however many calls begin.
                 let settled = sides[1 - side].settle();
                 assert!(is_damaged || settled.is_ok(), "{settled:?}");
                 let begun = sides[side].begin_call();
@@ -171,19 +171,19 @@ pub fn run(data: &[u8]) {
             }
         }
         if !is_damaged {
-            let header = Header::read(&*lent()).expect("a header that nobody has damaged");
+            let header = Header::read(&*lent()).expect("an undamaged header");
             assert!(sent.iter().all(|(pointer, ..)| header.is_in_use(pointer.region())));
         }
     }
     drop(sides);
-    assert_eq!(budget.used(), 0, "memory is left");
+    assert_eq!(budget.used(), 0, "memory is leaked");
 }
 
-/// A batch that was let through is valid and can be sent on.
+/// Asserts that an accepted batch is valid and can be sent on.
 fn check(batch: &RecordBatch, expected: Option<&RecordBatch>) {
     for column in batch.columns() {
-        column.to_data().validate_full().expect("what is let through is valid");
+        column.to_data().validate_full().expect("an accepted batch is valid");
     }
-    encode_batch(batch, &Metadata::new()).expect("what is let through can be sent on");
-    assert!(expected.is_none_or(|expected| expected == batch), "another batch than was stored");
+    encode_batch(batch, &Metadata::new()).expect("an accepted batch can be sent on");
+    assert!(expected.is_none_or(|expected| expected == batch), "a different batch than was stored");
 }

@@ -1,13 +1,13 @@
-//! A hostile SOCKS proxy: its replies are read the same whole and byte by byte, no byte of the target is asked for, and the
+//! A hostile SOCKS proxy: its replies give the same result whole and byte by byte, no byte of the target is read, and the
 //! password is sent only to a proxy that asks for it.
 //!
-//! The first byte of an input says whether there are credentials; the rest is what the proxy says.
+//! The first byte of an input selects whether there are credentials; the rest is what the proxy sends.
 
 use vgi_rpc_socks::{Credentials, Negotiation, NegotiationError, Step, Target};
 
 const PASSWORD: &[u8] = b"hunter2-hunter2";
 
-/// Has a client talk to the proxy.
+/// Runs a client against the proxy.
 pub fn run(data: &[u8]) {
     let Some((plan, replies)) = data.split_first() else { return };
     let with_credentials = plan & 1 != 0;
@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
     let has_password = sent.windows(PASSWORD.len()).any(|part| part == PASSWORD);
     assert_eq!(has_password, with_credentials && replies.starts_with(&[5, 2]));
     match ended {
-        // The shortest reply names nothing.
+        // The shortest reply has an empty name.
         Some(Ok(())) => assert!(read >= 2 + 5 + 2 && sent.ends_with(b"\x09a.example\x12\x34")),
         Some(Err(error)) => {
             assert!(!format!("{error} {error:?}").contains("hunter2"));
@@ -27,7 +27,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What is sent, how many bytes are read, and how it ended: `None` if more is asked for.
+/// The sent bytes, how many bytes are read, and the result: `None` if more input is needed.
 type Outcome = (Vec<u8>, usize, Option<Result<(), NegotiationError>>);
 
 fn converse(with_credentials: bool, mut replies: &[u8], at_most: usize) -> Outcome {
@@ -49,7 +49,7 @@ fn converse(with_credentials: bool, mut replies: &[u8], at_most: usize) -> Outco
                 replies = rest;
                 read += part.len();
                 if let Err(error) = negotiation.receive(part) {
-                    // Byte by byte it may be noticed at the same message only.
+                    // Byte by byte it may be noticed only within the same message.
                     return (sent, read, Some(Err(error)));
                 }
             }

@@ -1,7 +1,7 @@
-//! TLS around a machine: any bytes before the handshake is done and after it, edits of a good handshake, and what a
-//! client of TLS may do at any time.
+//! TLS around a machine: any bytes before and after the end of the handshake, edits of a valid handshake, and any
+//! operations of a TLS client.
 //!
-//! The first byte of an input says which of these it is, the second in what pieces the bytes come.
+//! The first byte of an input selects one of these, the second the size of the pieces.
 
 use bytes::{Buf, Bytes, BytesMut};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -13,9 +13,9 @@ use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_reactor::{Acceptor, Job, Machine, Origin, Phase, Step};
 use vgi_rpc_tls::{ClientTls, Pem, ServerTls, TlsAcceptor, TlsMachine};
 
-/// What TLS may hold for a connection, in bytes.
+/// The limit on TLS memory for a connection, in bytes.
 const MOST: usize = 256 << 10;
-/// The most that the event loop reads at a time into memory of its own.
+/// The most that the event loop reads at once into its own memory.
 const READ: usize = 64 << 10;
 /// The most polls that these inputs can need.
 const POLLS: usize = 100_000;
@@ -29,7 +29,7 @@ static SETTINGS: LazyLock<(ServerTls, Arc<ClientConfig>)> = LazyLock::new(|| {
     (server, client.config(&[]))
 });
 
-/// Sends back what it receives, and notes what it is told.
+/// Echoes what it receives, and records its notifications.
 #[derive(Clone, Debug, Default)]
 struct Echo(Arc<Mutex<Told>>);
 
@@ -83,7 +83,7 @@ impl Machine for EchoMachine {
     }
 
     fn read_buf(&mut self) -> Option<&mut [u8]> {
-        // Now by its own memory, now not.
+        // Sometimes into its own memory, sometimes not.
         let lends = self.told.0.lock().expect("no panic").received.len() % 3 == 1;
         lends.then(|| {
             self.lent.resize(100, 0);
@@ -102,7 +102,7 @@ impl Machine for EchoMachine {
 
     fn receive_eof(&mut self) {
         let mut told = self.told.0.lock().expect("no panic");
-        assert!(!std::mem::replace(&mut told.has_ended, true), "the end was told twice");
+        assert!(!std::mem::replace(&mut told.has_ended, true), "the end was reported twice");
     }
 
     fn complete(&mut self, (): ()) {}
@@ -157,7 +157,7 @@ impl Driven {
     fn check(&mut self) {
         assert!(self.machine.held_bytes() <= MOST, "{} bytes are held", self.machine.held_bytes());
         self.polls += 1;
-        assert!(self.polls < POLLS, "the machine turns on the spot");
+        assert!(self.polls < POLLS, "the machine makes no progress");
     }
 
     fn settle(&mut self) {
@@ -193,7 +193,7 @@ impl Driven {
         }
     }
 
-    /// The end of the socket's input.
+    /// Signals the end of the socket's input.
     fn end(&mut self) {
         self.settle();
         if !self.is_over {
@@ -228,7 +228,7 @@ impl Client {
         bytes
     }
 
-    /// Whether the client takes what was sent.
+    /// Whether the client accepts the sent bytes.
     fn read(&mut self, mut sent: &[u8]) -> bool {
         while !sent.is_empty() {
             if self.connection.read_tls(&mut sent).is_err() {
@@ -244,7 +244,7 @@ impl Client {
         true
     }
 
-    /// Moves bytes until both sides have nothing to say.
+    /// Moves bytes until neither side has output.
     fn settle(&mut self, driven: &mut Driven, split: usize) -> bool {
         loop {
             let bytes = self.write();
@@ -260,7 +260,7 @@ impl Client {
     }
 }
 
-/// Does with the bytes what the first two say.
+/// Runs what the first two bytes select.
 pub fn run(data: &[u8]) {
     let [manner, split, rest @ ..] = data else { return };
     let split = usize::from(*split) + 1;
@@ -279,7 +279,7 @@ pub fn run(data: &[u8]) {
     driven.end();
 }
 
-/// A handshake of which bytes are changed: pairs of a place and what is added there.
+/// A handshake with changed bytes: pairs of a position and a number to add.
 fn edited_handshake(driven: &mut Driven, edits: &[u8], split: usize) {
     let mut client = Client::new();
     let mut is_changed = false;
@@ -303,7 +303,7 @@ fn edited_handshake(driven: &mut Driven, edits: &[u8], split: usize) {
     assert!(machines == 1 || is_changed, "a good handshake fails");
 }
 
-/// What a client may do at any time. What it sends comes back as it was.
+/// The operations of a client at any time. Its data is echoed unchanged.
 fn operations(driven: &mut Driven, operations: &[u8], split: usize) {
     let mut client = Client::new();
     let mut said: Vec<u8> = Vec::new();

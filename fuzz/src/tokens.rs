@@ -1,8 +1,8 @@
-//! Sealed tokens: what this server did not mint for this caller and this use does not open, and what it did comes back
-//! as it was.
+//! Sealed tokens: a token that this server did not mint for this caller and use is refused, and one that it did is opened
+//! unchanged.
 //!
-//! The first byte of an input says which kind of token is meant, and whether the rest is the token itself or its
-//! contents and edits of it.
+//! The first byte of an input selects the kind of token, and whether the rest is the token itself or its contents and
+//! edits of it.
 
 use crate::support::edits;
 use base64::Engine;
@@ -14,16 +14,16 @@ use vgi_rpc_protocol::http::token::{
     Binding, CallToken, Cursor, Identity, KeyRing, NONCE_BYTES, SessionToken, TokenError, TokenKey,
 };
 
-/// When tokens are opened, in seconds.
+/// The time at which tokens are opened, in seconds.
 const NOW: u64 = 1_800_000_000;
 const LIFETIME: u64 = 3600;
 
 struct Secrets {
-    /// The key that mints; the same behind a newer one; another.
+    /// The minting key; the same after a newer one; another.
     own: KeyRing,
     rotated: KeyRing,
     foreign: KeyRing,
-    /// Whom tokens are minted for, and others.
+    /// The bindings that tokens are minted for, and others.
     stream: [Binding; 4],
     server: [Binding; 3],
 }
@@ -45,7 +45,7 @@ static SECRETS: LazyLock<Secrets> = LazyLock::new(|| {
     }
 });
 
-/// What a token opened to.
+/// The contents of an opened token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Opened {
     Cursor(Cursor),
@@ -80,13 +80,13 @@ impl Kind {
     }
 }
 
-/// Opens a token that `data` holds or describes.
+/// Opens the token in `data`, or one that it describes.
 pub fn run(data: &[u8]) {
     let Some((manner, rest)) = data.split_first() else { return };
     let kind = Kind::ALL[usize::from(manner & 0x0f) % Kind::ALL.len()];
     match manner >> 4 {
         0..4 => expect_refused(rest),
-        // As bytes, so that the text is always one of the alphabet.
+        // As bytes, so that the text always uses the alphabet.
         4..8 => {
             expect_refused(BASE64_STANDARD.encode(rest).as_bytes());
             expect_refused(BASE64_URL_SAFE_NO_PAD.encode(rest).as_bytes());
@@ -95,7 +95,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A text that nobody minted opens nowhere.
+/// Asserts that a text that was not minted is refused everywhere.
 fn expect_refused(text: &[u8]) {
     for kind in Kind::ALL {
         for binding in kind.bindings() {
@@ -106,12 +106,12 @@ fn expect_refused(text: &[u8]) {
     }
 }
 
-/// `data` holds the length of the contents, when they were minted, the contents, and the edits.
+/// `data` contains the length of the contents, their age, the contents, and the edits.
 fn mint_and_edit(kind: Kind, data: &[u8], edits_bytes: bool) {
     let Some(([low, high, age, repeat, nonce], rest)) = data.split_first_chunk::<5>() else { return };
     let len = usize::from(u16::from_le_bytes([*low, *high]));
     let (contents, edits) = rest.split_at(rest.len().min(len));
-    // Around the edges of the lifetime, on both sides and exactly.
+    // Around the ends of the lifetime, on both sides and exactly.
     let (age, contents) = (u64::from(*age) * 30, contents.repeat(usize::from(*repeat)));
     let (token, minted) = mint(kind, age, &contents, [*nonce; NONCE_BYTES]);
 
@@ -163,7 +163,7 @@ fn mint(kind: Kind, age: u64, contents: &[u8], nonce: [u8; NONCE_BYTES]) -> (Str
         }
         Kind::Session => {
             let name = String::from_utf8_lossy(&contents).into_owned();
-            // A session's end is named, and reached when it has come: one second later than a lifetime's.
+            // A session has an explicit end, which counts as reached at that time: one second later than a lifetime's.
             let (start, end) =
                 (Duration::from_secs(created_at), Duration::from_secs(created_at + LIFETIME + 1));
             let session = SessionToken::new(name, [9; 12], start, end);

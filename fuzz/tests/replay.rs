@@ -1,4 +1,4 @@
-//! Replays, with no fuzzer, the seeds of every target and every input on which it once failed.
+//! Replays, without a fuzzer, the seeds of every target and every input on which it once failed.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -11,13 +11,13 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Names of what a folder holds; nothing when it is not there.
+/// Returns the names in a folder; none if it does not exist.
 fn entries(folder: &Path) -> BTreeSet<String> {
     let names = fs::read_dir(folder).into_iter().flatten();
     names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Runs a target on every file of its folder. An unexpected panic that a handler's guard has caught counts as well.
+/// Runs a target on every file of its folder. An unexpected panic that a handler's guard caught is a failure too.
 fn replay(kind: &str, name: &str, run: fn(&[u8])) -> usize {
     let folder = folder(kind).join(name);
     let files = entries(&folder);
@@ -44,13 +44,13 @@ fn no_failure_is_back() {
     }
 }
 
-/// How often a field and those below it have an entry of metadata.
+/// Returns how often a field and those below it have a metadata entry.
 fn entries_of(field: &arrow_ipc::Field<'_>) -> usize {
     let below: usize = field.children().into_iter().flatten().map(|child| entries_of(&child)).sum();
     field.custom_metadata().map_or(0, |entries| entries.len()) + below
 }
 
-/// What a reader pays that follows the offsets of a header as often as they occur.
+/// The cost for a reader that follows each of a header's offsets as often as it occurs.
 #[test]
 fn a_header_that_grows_when_its_offsets_are_followed_is_among_the_seeds() {
     let [capture, stream] = ["capture", "ipc_raw"]
@@ -62,7 +62,7 @@ fn a_header_that_grows_when_its_offsets_are_followed_is_among_the_seeds() {
     assert!(entries > 900_000, "{entries} entries");
 }
 
-/// Inputs that need no file: nothing, and what no seed begins with.
+/// Inputs without a file: an empty one, and first bytes that no seed has.
 #[test]
 fn inputs_of_a_few_bytes_pass() {
     for (_, run) in TARGETS {

@@ -1,15 +1,15 @@
-"""Captures which columns the reference casts to which types, and to what values, for a Rust test to replay.
+"""Captures the reference's casts of columns to types, with their results, for a Rust test to replay.
 
     tests/conf.py setup
     .test-run/venv/bin/python tests/casts/capture.py
 
-The columns and types are those of samples.py. It writes matrix.zst: a zstd frame of Arrow IPC streams, one after
-another. The first stream has no rows, and one column per target type, named by its number. Each further stream is one
-sample: its schema's metadata names the sample, its first column is the column that was cast, and each other column is
-the result of a cast to the target of that number. A target without a column was refused. Two captures with the same
-versions write the same bytes.
+The columns and types are those of samples.py. It writes matrix.zst: a zstd frame of consecutive Arrow IPC streams. The
+first stream has no rows, and one column per target type, named by its number. Each further stream is one sample: its
+schema's metadata names the sample, its first column is the input, and each other column is the result of a cast to
+the target with that number. A target without a column was refused. Two captures with the same versions write the
+same bytes.
 
-matrix.txt lists, for people, how many samples of each type were cast to which types.
+matrix.txt is a readable list of how many samples of each type were cast to which types.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 
 def invalid(array):
-    """Whether a column has nulls where its type allows none, which the reference accepts and Arrow for Rust refuses."""
+    """Whether a column has nulls that its type does not allow. The reference accepts these, Arrow for Rust refuses them."""
     if pa.types.is_list(array.type):
         first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
         items = array.values.slice(first, last - first)
@@ -38,9 +38,9 @@ def invalid(array):
 
 
 def cast(array, target):
-    """What the reference makes of an input column, or None."""
+    """Returns the reference's cast of an input column, or None."""
     if pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
-        # Its casts of list views lose their items: only those that leave the column as it is are captured.
+        # Its casts of list views lose their items, so only casts to the same type are captured.
         return array if array.type == target else None
     batch = pa.RecordBatch.from_arrays([array], schema=pa.schema([("column", array.type)]))
     try:
@@ -51,7 +51,7 @@ def cast(array, target):
 
 
 def stream(names, arrays, metadata):
-    """One stream of one batch."""
+    """Returns a stream of one batch."""
     fields = [pa.field(name, array.type) for name, array in zip(names, arrays, strict=True)]
     batch = pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
     sink = io.BytesIO()

@@ -1,7 +1,7 @@
-"""The columns that capture.py casts, and the types that it casts them to.
+"""The columns that capture.py casts, and the target types.
 
-Each type has columns of one value each, so that a value that does not fit refuses no other: ordinary values, the ends
-of ranges, values that lose a digit, texts that are read or refused. Further columns have nulls, no rows, or a slice.
+Each type has columns of one value each, so that an unsuitable value does not affect others: ordinary values, the ends of
+ranges, values that lose a digit, valid and invalid texts. Further columns have nulls, no rows, or a slice.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ UNIONS = [
     pa.sparse_union([pa.field("a", pa.int32()), pa.field("b", pa.string())]),
     pa.dense_union([pa.field("a", pa.int32()), pa.field("b", pa.string())]),
 ]
-# Dictionaries of further values, as targets only.
+# Dictionaries of other values, only as targets.
 ENCODED = [
     pa.dictionary(pa.int32(), pa.bool_()),
     pa.dictionary(pa.int32(), pa.decimal128(10, 2)),
@@ -196,12 +196,12 @@ WORDS = [
 
 
 def utf8(data_type):
-    """Whether all values of this type are made from text."""
+    """Whether all values of this type are created from text."""
     return data_type in TEXTS
 
 
 def integers(data_type):
-    """Values of an integer type that its neighbours can or cannot hold."""
+    """Returns values of an integer type that do or do not fit the neighbouring types."""
     unsigned = str(data_type).startswith("uint")
     bits = data_type.bit_width
     low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
@@ -249,7 +249,7 @@ LIST_VALUES = [[], [1], [1, 2], [1, None], [1, 2, 3], [2**31 - 1, 5]]
 
 
 def built(data_type, values):
-    """An array of these values, without those that the type cannot hold."""
+    """Returns an array of these values, without those that do not fit the type."""
     arrays = []
     for value in values:
         try:
@@ -262,7 +262,7 @@ def built(data_type, values):
 
 
 def samples_of(data_type):
-    """Columns of one value each of a type."""
+    """Returns columns of a type with one value each."""
     if data_type == pa.null():
         return [pa.nulls(1)]
     if data_type == pa.bool_():
@@ -453,7 +453,7 @@ def samples_of(data_type):
 
 
 def plain(data_type):
-    """Columns of values that a dictionary or runs hold."""
+    """Returns dictionary-encoded and run-encoded columns."""
     if pa.types.is_integer(data_type):
         return built(data_type, [1, -1, 2**40])
     if pa.types.is_floating(data_type):
@@ -464,7 +464,7 @@ def plain(data_type):
 
 
 def special():
-    """Columns of more than one row, with nulls in several places."""
+    """Returns columns of more than one row, with nulls in several places."""
     for data_type in SOURCES:
         single = samples_of(data_type)
         yield "no rows", single[0].slice(0, 0)
@@ -515,7 +515,7 @@ def special():
 
 
 def samples():
-    """All columns, each with a name."""
+    """Returns all columns, each with a name."""
     for data_type in SOURCES:
         for number, array in enumerate(samples_of(data_type)):
             yield f"value {number}", array

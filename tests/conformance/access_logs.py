@@ -1,10 +1,10 @@
-"""Validates the access logs that a run of the suite has left, by the reference's validator: one file for each worker.
+"""Validates the access logs of a run of the suite with the reference's validator: one file for each worker.
 
     python tests/conformance/access_logs.py FOLDER
 
-It prints one JSON object: how many files and records there are, how many records the validator was given, and what it
-found. A run leaves tens of thousands of records, and the validator takes a millisecond for each. So it is given two of
-each shape: records whose fields, types, closed values and patterns of characters are alike.
+It prints one JSON object: the numbers of files and records, the number of validated records, and the errors. A run leaves
+tens of thousands of records, and the validator takes a millisecond for each. So it validates only two records of each
+shape: fields, types, closed values and character patterns are alike.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from vgi_rpc.access_log_conformance import validate_access_logs
 
 OF_EACH_SHAPE = 2
 VIOLATIONS_SHOWN = 20
-# Texts of which the schema only says whether they may be empty.
+# Texts that the schema restricts only to be non-empty.
 FREE = {"message", "method", "protocol", "server_id", "principal", "remote_addr", "request_id", "error_message"}
 
 
 def shape(value, name="") -> object:
-    """What the schema can tell of a value: two values of one shape are both valid or both not."""
+    """Returns a value's shape for the schema: two values of one shape are both valid or both invalid."""
     if isinstance(value, dict):
         return tuple(sorted((key, shape(each, key)) for key, each in value.items()))
     if isinstance(value, list):
@@ -38,7 +38,7 @@ def shape(value, name="") -> object:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, (int, float)):
-        # The status of HTTP has bounds; others may not be negative.
+        # The HTTP status has bounds; other numbers may not be negative.
         return (type(value).__name__, value // 100 if name == "http_status" else (value > 0) - (value < 0))
     return type(value).__name__
 

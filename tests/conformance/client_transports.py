@@ -1,7 +1,7 @@
-"""The transports over which our client is judged: the client driver's side of them, and the reference's server.
+"""The transports of the tests of our client: the client driver's side, and the reference's server.
 
-As in `transports.py`, an entry of CLIENT_TRANSPORTS is a context manager that has a server listening inside it and yields
-`connect(protocol, on_log=None)`; it takes the path of the reference's server. Every connection is a driver of its own.
+As in `transports.py`, an entry of CLIENT_TRANSPORTS is a context manager that runs a server and yields
+`connect(protocol, on_log=None)`; it takes the path of the reference's server. Every connection has its own driver.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REFERENCE_WORKER = Path(__file__).with_name("reference_worker.py")
 
 
 def driver(protocol):
-    """The client driver, whose calls address this protocol."""
+    """Returns the client driver for calls to this protocol."""
     from vgi_rpc.conformance.client_driver import ClientDriver
 
     return ClientDriver.from_env(service=protocol)
@@ -30,13 +30,13 @@ def driver(protocol):
 
 @contextlib.contextmanager
 def pipe(server):
-    """A server of its own for each connection, which the driver starts."""
+    """The driver starts a separate server for each connection."""
     yield lambda protocol, on_log=None: driver(protocol).connect("stdio", [server, "--pipe", REFLECTION], on_log)
 
 
 @contextlib.contextmanager
 def subprocess(server):
-    """One driver and one server for each protocol, shared by every case: what a case leaves unread, the next one reads."""
+    """One driver and one server for each protocol, shared by all cases: data that a case leaves unread reaches the next one."""
     with contextlib.ExitStack() as running:
 
         @functools.cache
@@ -53,7 +53,7 @@ def subprocess(server):
 
 @contextlib.contextmanager
 def shm(server):
-    """As `subprocess`, by way of shared memory: every batch with rows. Fails in the end if none went through it."""
+    """Like `subprocess`, with every batch with rows in shared memory. Fails at the end if there was none."""
     import tempfile
 
     from vgi_rpc.conformance.client_driver import ClientDriver
@@ -80,7 +80,7 @@ def shm(server):
 
 @contextlib.contextmanager
 def unix(server, *mode):
-    """One connection at a time, unless the mode says otherwise: a driver that did not close its own would stop the lane."""
+    """One connection at a time, unless the mode says otherwise: a driver that does not close its connection blocks the lane."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -89,13 +89,13 @@ def unix(server, *mode):
 
 
 def unix_threaded(server):
-    """Connections at the same time."""
+    """Concurrent connections."""
     return unix(server, "--threaded")
 
 
 @contextlib.contextmanager
 def unix_launcher(_server):
-    """A server that the reference's launcher starts, and that ends by itself some time after the run."""
+    """A server that the reference's launcher starts, and that ends by itself after the run."""
     import tempfile
 
     from vgi_rpc.conformance import ConformanceService
@@ -104,7 +104,7 @@ def unix_launcher(_server):
     with tempfile.TemporaryDirectory() as folder:
         worker = (sys.executable, str(REFERENCE_WORKER))
         path = launch(LaunchConfig(worker_argv=worker, state_dir=folder))
-        # Held for the run, or the server would end while the cases of other lanes have their turn.
+        # Kept open during the run: otherwise the server would end while cases of other lanes run.
         with driver(ConformanceService).connect("unix", path):
             yield lambda protocol, on_log=None: driver(protocol).connect("unix", path, on_log)
 
@@ -122,13 +122,13 @@ def http(server):
 
 
 def reference_http(*flags):
-    """The reference's HTTP server with the features that our worker has by these flags."""
+    """Returns the reference's HTTP server with the features that these flags enable in our worker."""
     return http_worker([sys.executable, REFERENCE_HTTP], *flags)
 
 
 @contextlib.contextmanager
 def http_externalize_always(_server):
-    """Every answer is a pointer into a store."""
+    """Every result is a pointer into a store."""
     with (
         fake_storage() as storage,
         reference_http("--fake-storage", storage.url, *EXTERNALIZE_ALWAYS) as started,
@@ -139,8 +139,8 @@ def http_externalize_always(_server):
 
 
 CLIENT_TRANSPORTS = {
-    # 190 by connection, 2 by reflection; and the pipe lane reports the kind of each transport. The raw cases write bytes
-    # of their own, and judge a server only.
+    # 190 by connection, 2 by reflection; the pipe lane also reports the kind of each transport. The raw cases write their
+    # own bytes, and test only a server.
     "pipe": Transport(pipe, 193, byte_stream=False),
     "subprocess": Transport(subprocess, 192, byte_stream=False),
     "shm": Transport(shm, 192, byte_stream=False),
@@ -154,5 +154,5 @@ CLIENT_TRANSPORTS = {
 
 
 def judges_client() -> bool:
-    """Whether this run judges our client, in place of our worker."""
+    """Whether this run tests our client instead of our worker."""
     return "VGI_CLIENT_DRIVER" in os.environ

@@ -1,9 +1,9 @@
-"""The fixtures of the transport axis, every one of them pointed at the worker that conf.py names; what is collected.
+"""The fixtures of the transport axis, all for the worker that conf.py names, and the selection of cases.
 
-The fixtures' contract is the suite's own; `transports.py` holds the transports, `http_fixtures.py` what is only
-about HTTP, and `external_fixtures.py` what is about external storage. conf.py sets two variables: VGI_CONF_WORKER, the
+The suite defines the contract of the fixtures; `transports.py` has the transports, `http_fixtures.py` the fixtures only
+for HTTP, and `external_fixtures.py` those for external storage. conf.py sets two variables: VGI_CONF_WORKER, the
 worker's path, and VGI_CONF_LANES, the selected lanes with commas between them. With a third, VGI_CLIENT_DRIVER, the run
-judges our client: the driver of that path makes the calls, and the worker is the reference's.
+tests our client: the driver of that path makes the calls, and the worker is the reference's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SELECTED = os.environ["VGI_CONF_LANES"].split(",")
 JUDGES_CLIENT = judges_client()
 AXIS = CLIENT_TRANSPORTS if JUDGES_CLIENT else TRANSPORTS
 ON_AXIS = [name for name in AXIS if axis_lane(name) in SELECTED]
-# What writes bytes of its own judges no client.
+# Cases that write their own bytes do not test a client.
 RAW = ["raw bytes" + SERVER_ONLY] if JUDGES_CLIENT else [name for name in ON_AXIS if AXIS[name].byte_stream]
 SECONDS_FOR_SLOW = 120
 LEFT_OUT = pytest.StashKey[Counter]()
@@ -38,7 +38,7 @@ LEFT_OUT = pytest.StashKey[Counter]()
 
 @pytest.fixture(scope="session")
 def connect_over():
-    """`connect_over(transport)`: that transport's `connect`, its worker started at the first request for it."""
+    """`connect_over(transport)`: that transport's `connect`. Its worker starts on first use."""
     with contextlib.ExitStack() as running:
         yield functools.cache(lambda name: running.enter_context(AXIS[name].start(WORKER)))
 
@@ -55,7 +55,7 @@ def conformance_raw_conn(request, connect_over):
 
 @pytest.fixture(params=ON_AXIS)
 def conformance_describe(request, connect_over):
-    """The first protocol listed that is not the framework's own, as reflection describes it over the wire."""
+    """Returns reflection's description of the first listed protocol that does not belong to the framework."""
     with connect_over(request.param)(ConformanceService) as proxy:
         if JUDGES_CLIENT:
             return proxy.describe()
@@ -75,7 +75,7 @@ def conformance_transport_kind_probes(tmp_path_factory):
 
 @pytest.fixture
 def described_worker(monkeypatch):
-    """Has the case that describes a server of its own making, over a pipe, describe the worker."""
+    """Makes the case that builds a server and describes it over a pipe describe the worker."""
     child = SubprocessTransport([WORKER, "--pipe"])
     monkeypatch.setattr(_pytest_suite, "make_pipe_pair", lambda: (child, None))
     monkeypatch.setattr(_pytest_suite, "RpcServer", lambda *_, **__: SimpleNamespace(serve=lambda _: None))
@@ -89,7 +89,7 @@ def pytest_itemcollected(item):
 def pytest_configure(config):
     """Refuse every server written in Python: a case that built one would pass without the worker.
 
-    Where our client is judged, it takes the place of the client that cases import for themselves.
+    If our client is tested, it replaces the client that cases import themselves.
     """
     if JUDGES_CLIENT:
         driver(ConformanceService).install_http_overrides()
@@ -101,13 +101,12 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out every case whose lane is not selected; the rest carry their lane into the JUnit file."""
+    """Deselect every case whose lane is not selected; record the lane of the others in the JUnit file."""
     lanes = {item: lane_of(item) for item in items}
     for item, lane in lanes.items():
         item.user_properties.append(("lane", lane))
-        # Some of these cases start their worker in the body, some sleep there, some call it thousands of times; and with
-        # our client every connection is a process or two. A busy machine needs more than the 5 s and, for the soak, 50 s
-        # that the suite gives them.
+        # Some of these cases start a worker, some sleep, some make thousands of calls; and with our client every
+        # connection is one or two processes. A busy machine needs more than the suite's 5 s, or 50 s for the soak.
         slow = lane == "http_only" or JUDGES_CLIENT
         if slow and item.get_closest_marker("timeout").args[0] < SECONDS_FOR_SLOW:
             item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW), append=False)

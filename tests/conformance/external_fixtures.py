@@ -26,7 +26,7 @@ def conformance_fake_storage():
 
 
 def port_with_storage(*flags):
-    """A fixture: the port of a worker with the store, started with these flags."""
+    """Returns a fixture: the port of a worker with the store, started with these flags."""
 
     @pytest.fixture(scope="class")
     def port(conformance_fake_storage):
@@ -38,12 +38,12 @@ def port_with_storage(*flags):
 
 conformance_http_with_storage_port = port_with_storage()
 conformance_http_with_zstd_storage_port = port_with_storage("--compression", "zstd")
-# Fetches less than it takes as a request, by two limits of which either can be met without the other.
+# Fetches less than it accepts as a request, with two limits that can be reached independently.
 conformance_http_external_security_port = port_with_storage(
     *("--max-request-bytes", "1048576", "--max-fetch-bytes", "4096"),
     *("--max-decompressed-fetch-bytes", "8192", "--reject-localhost-redirects"),
 )
-# The limit of what is stored is met long before that of what is answered.
+# The limit on stored objects is reached long before that on responses.
 conformance_http_externalized_cap_port = port_with_storage(
     *("--max-externalized-response-bytes", "65536", "--max-response-bytes", str(EIGHT_MEBIBYTES))
 )
@@ -51,7 +51,7 @@ conformance_http_externalized_cap_port = port_with_storage(
 
 @pytest.fixture(scope="session")
 def conformance_bytestream_external_target(conformance_fake_storage):
-    """A worker on a pipe that stores every batch with rows, a process for each connection."""
+    """A worker on a pipe that stores every batch with rows, with a process for each connection."""
     command = [WORKER, "--pipe", "--fake-storage", conformance_fake_storage, "--externalize-threshold", "1"]
 
     def connected(on_log=None):

@@ -1,6 +1,6 @@
-"""The fixtures of the cases that are about HTTP itself: one worker for each configuration that they need.
+"""The fixtures of the cases about HTTP itself: one worker for each configuration that they need.
 
-Where our client is judged, the worker is the reference's, and those of the fixtures work whose flags it has too.
+If our client is tested, the worker is the reference's, and only the fixtures whose flags it supports work.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vgi_rpc.conformance.proof_harness import ProofWorker
 from vgi_rpc.http import http_connect
 
 WORKER = os.environ["VGI_CONF_WORKER"]
-# Shared by two workers, so that each can open the other's session tokens and has to look further to refuse them.
+# Shared by two workers, so that each can open the other's session tokens and must refuse them for another reason.
 SHARED_SESSION_KEY = "5f" * 32
 # The origin that the CORS cases send.
 CORS_ORIGIN = "https://conformance.example"
@@ -25,12 +25,12 @@ MEBIBYTE = 1024 * 1024
 
 
 def start_worker(*flags):
-    """A worker with these flags: the one that is judged, or the reference's for our client."""
+    """Returns a worker with these flags: the tested one, or the reference's for our client."""
     return reference_http(*flags) if judges_client() else http_worker(WORKER, *flags)
 
 
 def port_of_worker(*flags, scope="class"):
-    """A fixture: the port of a worker that was started with these flags."""
+    """Returns a fixture: the port of a worker with these flags."""
 
     @pytest.fixture(scope=scope)
     def port():
@@ -45,7 +45,7 @@ conformance_http_auth_port = port_of_worker("--auth-reject-all")
 conformance_http_no_compression_port = port_of_worker("--no-compression")
 conformance_http_small_request_cap_port = port_of_worker("--max-request-bytes", "4096")
 conformance_http_cold_call_cache_port = port_of_worker("--no-call-state-cache")
-# The case uses its session twice within this time, then outwaits it: short, yet no race on a busy machine.
+# The case uses its session twice within this time, then waits until it has expired: short, but no race on a busy machine.
 conformance_http_sticky_short_ttl_port = port_of_worker("--sticky-ttl", "3")
 conformance_http_sticky_auth_port = port_of_worker("--sticky-auth")
 conformance_http_identity_port = port_of_worker("--identity", "both", scope="session")
@@ -79,14 +79,14 @@ def conformance_http_access_log(tmp_path_factory):
 
 @pytest.fixture(scope="class")
 def conformance_http_cors_port(conformance_fake_storage):
-    """Has storage, so that the headers which only such a worker sends are among those it must expose."""
+    """Has storage, so that it must also expose the headers that only such a worker sends."""
     with http_worker(WORKER, "--cors-origin", CORS_ORIGIN, "--fake-storage", conformance_fake_storage) as server:
         yield server.port
 
 
 @pytest.fixture(scope="session")
 def proof_worker_factory():
-    """`factory(config)`: a worker behind that proxy-proof configuration, for as long as the context lasts."""
+    """`factory(config)`: a worker with that proxy-proof configuration, while the context lasts."""
 
     @contextlib.contextmanager
     def start(config):

@@ -1,8 +1,8 @@
 """The lanes of the suite: how many cases each has, and which lane a case is in.
 
-conf.py reads LANES and CLIENT_LANES, and conftest.py the rest. A lane is a transport, the cases that are about HTTP
-itself, those about external storage, those about identity, those about grants, those of the documentation's run loop,
-those of streams whose kind is decided for each call, those of shared memory, or those of typed services.
+conf.py reads LANES and CLIENT_LANES, and conftest.py the rest. A lane is a transport, or the cases about one of these: HTTP
+itself, external storage, identity, grants, the documentation's run loop, streams whose kind is decided for each call,
+shared memory, or typed services.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ LANES = {
     "http_only": 140,
     # External storage: 33 over HTTP, 13 over a byte stream.
     "external": 46,
-    # What an identity that is hosted does, apart from one case on a worker without it; sealed grants.
+    # A hosted identity, except one case on a worker without it; sealed grants.
     "identity": 81,
     "grants": 18,
-    # The rest are not of the suite, but of this folder.
+    # The rest are not from the suite, but from this folder.
     "http_round_robin": 4,
     "run_loop": 3,
     "shared_memory": 2,
@@ -29,34 +29,34 @@ LANES = {
     "typed": 10,
 }
 OURS = {"access-log", "http_round_robin", "run_loop", "shared_memory", "stream_kinds", "typed"}
-# How many cases the suite has.
+# The number of cases in the suite.
 SUITE_CASES = 1901
 
-# The same for the lanes that judge our client. Their names begin so, and end with the transport's.
+# The same for the lanes of our client. Their names begin with this, and end with the transport's.
 CLIENT = "client_"
 CLIENT_LANES = {
     **{CLIENT + name: transport.cases for name, transport in CLIENT_TRANSPORTS.items()},
-    # The cases that are about HTTP itself and make calls with a client, and the three that look for leaks.
+    # The cases about HTTP itself that make calls with a client, and the three that look for leaks.
     CLIENT + "http_only": 30,
     # The cases about external storage that make calls with a client.
     CLIENT + "external": 30,
 }
-# Added to the lane of a case that is left out where our client is judged, because it calls with none.
+# Added to the lane of a case that is skipped if our client is tested, because it makes no call with a client.
 SERVER_ONLY = " (judges a server only)"
-# What those of the suite's functions name that call with a client, which is ours where that is judged. Requests that a
-# case builds by itself judge a server only.
+# The names of the suite's functions that make calls with a client, which is ours if it is tested. Requests that a case
+# builds itself test only a server.
 CLIENT_FUNCTIONS = {"http_connect", "http_capabilities", "request_upload_urls"}
-# The fixtures that call with our client where that is judged.
+# The fixtures that make calls with our client if it is tested.
 CLIENT_FIXTURES = {
     "conformance_bytestream_external_target",
     "conformance_resource_soak_target",
     "conformance_transport_kind_probes",
 }
-# The lanes in which cases call with a client by those functions.
+# The lanes whose cases make calls with a client through those functions.
 CLIENT_FUNCTION_LANES = {"external", "http_only"}
 
 AXES = ("conformance_conn", "conformance_raw_conn", "conformance_describe")
-# The lane of a case that is on no transport axis: that of the first row here whose start one of its fixtures has.
+# The lane of a case on no transport axis: the first row here that one of its fixtures' names starts with.
 LANE_OF_FIXTURE = {
     "conformance_transport_kind_probes": "pipe",
     "described_worker": "pipe",
@@ -65,7 +65,7 @@ LANE_OF_FIXTURE = {
     "shared_worker": "shared_memory",
     "kinds_proxy": "stream_kinds",
     "typed_example": "typed",
-    # Above the storage, which is only in this worker's headers.
+    # Before the storage, which only affects this worker's headers.
     "conformance_http_cors_port": "http_only",
     "conformance_bytestream_external_target": "external",
     "conformance_fake_storage": "external",
@@ -77,12 +77,12 @@ LANE_OF_FIXTURE = {
     "conformance_resource_soak_target": "http_only",
     "proof_worker_factory": "http_only",
 }
-# A case that names no fixture talks to a server that it builds itself, in Python.
+# A case without a fixture talks to a server that it builds itself, in Python.
 NO_WORKER = "no worker"
 
 
 def lane_of(item) -> str | None:
-    """A case's lane; none for what pytest makes of an axis that has no transport in this run."""
+    """Returns a case's lane; None for a case that pytest generates for an axis without a transport in this run."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     for axis in AXES:
         if axis in parameters:
@@ -98,16 +98,16 @@ def lane_of(item) -> str | None:
 
 
 def axis_lane(transport: str) -> str:
-    """The lane of a case on a transport axis."""
+    """Returns the lane of a case on a transport axis."""
     return CLIENT + transport if judges_client() and transport in CLIENT_TRANSPORTS else transport
 
 
 def names_reached(item) -> tuple[set[str], set[str]]:
-    """What a case's code can reach: the fixtures that it takes or names for a lazy look-up, and the names it uses."""
+    """Returns the names that a case's code can reach: its fixtures, also those looked up lazily, and the names it uses."""
     names, used = set(item.fixturenames), set()
     todo, read = [item.function], set()
     while todo:
-        # Such as what a context manager is made of.
+        # For example, a context manager's function.
         function = inspect.unwrap(todo.pop())
         if function in read:
             continue

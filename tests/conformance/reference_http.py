@@ -1,4 +1,4 @@
-"""The reference's HTTP server with the features that only some cases need, as a program: a peer for our client.
+"""A program: the reference's HTTP server with features that only some cases need, as a peer for our client.
 
 The reference's own command line serves HTTP without any options. The flags here are those of our worker that mean the same.
 """
@@ -24,7 +24,7 @@ MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 
 
 class Drain:
-    """Lets a case begin to drain the server, and end that again."""
+    """Lets a case start and stop draining the server."""
 
     def __init__(self, handle):
         self.handle = handle
@@ -34,13 +34,13 @@ class Drain:
         response.status = falcon.HTTP_204
 
     def on_delete(self, _request, response):
-        # The handle itself has no way back: whoever drains a real server ends it.
+        # The handle has no way to undo this, since a real server ends after draining.
         self.handle.shutdown.__self__.set_draining(False)
         response.status = falcon.HTTP_204
 
 
 def principal_of(request):
-    """The principal that the request names: no secret is asked for."""
+    """Returns the principal that the request names, without checking a secret."""
     principal = request.get_header(PRINCIPAL_HEADER)
     domain = "conformance" if principal else None
     return AuthContext(domain=domain, authenticated=bool(principal), principal=principal or None)
@@ -65,7 +65,7 @@ def options():
 
 
 def storing(arguments):
-    """Where large answers are stored, and what the server itself fetches."""
+    """Returns where large results are stored, and what the server itself fetches."""
     if not arguments.fake_storage:
         return None
     return ExternalLocationConfig(
@@ -100,7 +100,7 @@ def main():
         server,
         token_key=arguments.token_key,
         upload_url_provider=storage,
-        # With a store, what is larger is uploaded.
+        # With a store, larger bodies are uploaded.
         max_request_bytes=arguments.max_request_bytes or (arguments.externalize_threshold if storage else None),
         max_upload_bytes=MAX_UPLOAD_BYTES if storage else None,
         max_response_bytes=arguments.max_response_bytes,
@@ -112,7 +112,7 @@ def main():
         call_state_cache_entries=0 if arguments.no_call_state_cache else 4096,
     )
     app.add_route("/__test_drain__", Drain(drain_handle(app)))
-    # Bound before its port is printed, so that no other server can take it meanwhile.
+    # Bound before its port is printed, so that no other server can take it in between.
     listener = socket.create_server(("127.0.0.1", arguments.port))
     print(f"PORT:{listener.getsockname()[1]}", flush=True)
     waitress.serve(app, sockets=[listener], _quiet=True)

@@ -1,7 +1,7 @@
-"""The reference's worker on the reference's own command line, as a program: a peer for our client.
+"""A program: the reference's worker with the reference's own command line, as a peer for our client.
 
-The command line of `vgi-rpc-conformance` has no idle timeout, which a launcher asks for, and cannot host what reports the
-transport. The flags here are those of `vgi_rpc.rpc.run_server`, and two that our worker has: `--pipe`, which is the default,
+The command line of `vgi-rpc-conformance` has no idle timeout, which a launcher requires, and cannot host the protocol that
+reports the transport. The flags here are those of `vgi_rpc.rpc.run_server`, and two of our worker: `--pipe`, the default,
 and `--transport-kind-probe`.
 """
 

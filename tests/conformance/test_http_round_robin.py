@@ -1,4 +1,4 @@
-"""Streams whose requests alternate between two workers with one key: all their state must be in their tokens."""
+"""Streams whose requests alternate between two workers with one key: their tokens must contain all their state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(30)
 
 
 class Alternating(httpx2.BaseTransport):
-    """Sends every request to the server after the last one's, and keeps count of each server's."""
+    """Sends each request to the next server in turn, and counts the requests of each."""
 
     def __init__(self, ports):
         self.requests = dict.fromkeys(ports, 0)
@@ -35,7 +35,7 @@ class Alternating(httpx2.BaseTransport):
 
 @pytest.fixture(scope="module")
 def http_pair(tmp_path_factory):
-    """The ports of two workers that share their token key and the counters of the cancellation probe."""
+    """Yields the ports of two workers that share their token key and the counters of the cancellation probe."""
     probe = tmp_path_factory.mktemp("pair") / "probe.json"
     environment = {**os.environ, "VGI_RPC_CONFORMANCE_PROBE_FILE": str(probe)}
     worker, flags = os.environ["VGI_CONF_WORKER"], ("--token-key", os.urandom(32).hex())
@@ -46,7 +46,7 @@ def http_pair(tmp_path_factory):
 
 @pytest.fixture
 def alternating(http_pair):
-    """A proxy whose requests alternate; at the end, each worker must have had at least two of them."""
+    """Yields a proxy whose requests alternate; each worker must have received at least two in the end."""
     transport = Alternating(http_pair)
     with httpx2.Client(base_url=url(http_pair[0]), transport=transport) as client:
         with http_connect(ConformanceService, client=client) as proxy:
@@ -59,7 +59,7 @@ def url(port):
 
 
 def direct(port):
-    """A proxy of one worker alone."""
+    """Yields a proxy of only one worker."""
     return http_connect(ConformanceService, url(port))
 
 

@@ -1,7 +1,7 @@
-"""The reference's client calls our worker through shared memory, over a pipe and over a unix socket.
+"""The reference's client calls our worker with shared memory, over a pipe and over a unix socket.
 
-The worker counts the batches that it reads from the segment and writes to it. The reference's client never puts requests into the
-segment, only the inputs of streams. All batches here are above the default size from which the segment is used.
+The worker counts the batches that it reads from the segment and writes to it. The reference's client puts only the inputs
+of streams into the segment, never requests. All batches here are above the default minimum size for the segment.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def segment():
 
 @pytest.fixture(params=["pipe", "unix"])
 def shared_worker(request, tmp_path):
-    """A function that runs calls on a connection with a segment, and gives what the worker has counted."""
+    """Returns a function that makes calls on a connection with a segment, and returns the worker's counts."""
     worker, counts = os.environ["VGI_CONF_WORKER"], tmp_path / "counts"
     flags = [worker, "--shm-counts", str(counts)]
 
@@ -82,4 +82,4 @@ def test_batches_are_shared_both_ways(shared_worker):
     assert shared_batches(counted), counted
     attached, written, read = map(int, counted.split())
     assert (attached, written, read) == (1, 6, 3), counted
-    assert left <= 1, "what was read is freed, but for the last of it"
+    assert left <= 1, "batches are freed after they were read, except the last one"

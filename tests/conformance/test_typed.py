@@ -1,4 +1,4 @@
-"""Services that a trait declares, called by the reference's client, and their client, which calls the reference's worker."""
+"""Services declared by a trait, called by the reference's client, and their client, which calls the reference's worker."""
 
 from __future__ import annotations
 

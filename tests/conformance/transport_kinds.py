@@ -1,4 +1,4 @@
-"""What a server says of the transport over which it is called: a server and a call for each kind of transport."""
+"""The transport kind that a server reports for a call: a server and a call for each kind of transport."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TransportKindProbe(Protocol):
 
 
 def over(transport, target):
-    """A connection: our client's where that is judged, else the reference's."""
+    """Opens a connection: with our client if it is tested, otherwise with the reference's."""
     if judges_client():
         return driver(TransportKindProbe).connect("stdio" if transport == "pipe" else transport, target)
     if transport == "tcp":
@@ -34,7 +34,7 @@ def over(transport, target):
 
 
 def probes(worker, folder):
-    """The pairs of a kind of transport and a function that returns what the server says of it."""
+    """Returns pairs of a kind of transport and a function that returns the kind reported by the server."""
     command = [sys.executable, str(REFERENCE_WORKER)] if judges_client() else [worker]
 
     @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """The transports that the suite runs over, one entry of TRANSPORTS each. `lanes.py` and `conftest.py` read it.
 
-To add one: write a context manager that takes the worker's path, has the worker listening inside it, and yields
-`connect(protocol, on_log=None)`, which in turn is a context manager of a proxy bound to `protocol`. What is
-not of the standard library is imported inside the functions, because conf.py reads this table with a Python that has
-nothing installed.
+To add one: write a context manager that takes the worker's path, runs the worker, and yields
+`connect(protocol, on_log=None)`, which in turn is a context manager of a proxy bound to `protocol`. Import packages
+outside the standard library inside the functions, because conf.py reads this table with a Python that has nothing
+installed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from conformance.workers import fake_storage, http_worker, listening
 
-# A worker waits while the cases of other lanes have their turn: longer than conf.py lets a run take, so that none
-# ends before it, and a worker that was left behind ends after it.
+# A worker waits while cases of other lanes run: longer than conf.py lets a run take, so that none ends early, but an
+# orphaned worker still ends.
 PATIENTLY = ("--idle-timeout", "1000")
 
 
 @contextlib.contextmanager
 def pipe(worker):
-    """A child of its own for each connection."""
+    """A separate child for each connection."""
     from vgi_rpc.rpc import connect
 
     yield lambda protocol, on_log=None: connect(protocol, [worker, "--pipe"], on_log=on_log)
@@ -34,7 +34,7 @@ def subprocess(worker):
 
     child = SubprocessTransport([worker, "--pipe"])
     try:
-        # A proxy made directly: leaving an RpcConnection would close the child.
+        # A proxy made directly: exiting an RpcConnection would close the child.
         yield lambda protocol, on_log=None: contextlib.nullcontext(_RpcProxy(protocol, child, on_log))
     finally:
         child.close()
@@ -42,7 +42,7 @@ def subprocess(worker):
 
 @contextlib.contextmanager
 def unix(worker, mode="--no-threaded"):
-    """One worker, a connection for each case; one connection at a time unless the mode says otherwise."""
+    """One worker, with a connection for each case; one connection at a time unless the mode allows more."""
     import tempfile
 
     from vgi_rpc.rpc import unix_connect
@@ -53,13 +53,13 @@ def unix(worker, mode="--no-threaded"):
 
 
 def unix_threaded(worker):
-    """Connections at the same time."""
+    """Concurrent connections."""
     return unix(worker, "--threaded")
 
 
 @contextlib.contextmanager
 def unix_launcher(worker):
-    """A worker that the reference's launcher starts, and that ends by itself some time after the run."""
+    """A worker that the reference's launcher starts, and that ends by itself after the run."""
     import tempfile
 
     from vgi_rpc.conformance import ConformanceService
@@ -68,14 +68,14 @@ def unix_launcher(worker):
 
     with tempfile.TemporaryDirectory() as folder:
         path = launch(LaunchConfig(worker_argv=(worker,), state_dir=folder))
-        # Held for the run, or the worker would end while the cases of other lanes have their turn.
+        # Kept open during the run: otherwise the worker would end while cases of other lanes run.
         with unix_connect(ConformanceService, path):
             yield lambda protocol, on_log=None: unix_connect(protocol, path, on_log=on_log)
 
 
 @contextlib.contextmanager
 def tcp(worker):
-    """One worker on a port that the system chose, a connection for each case."""
+    """One worker on a port chosen by the system, with a connection for each case."""
     from vgi_rpc.rpc import tcp_connect
 
     with listening(worker, "--tcp", "127.0.0.1:0", "--threaded", *PATIENTLY) as server:
@@ -85,19 +85,19 @@ def tcp(worker):
 
 @contextlib.contextmanager
 def http(worker):
-    """One worker, a client of its own for each case."""
+    """One worker, with a separate client for each case."""
     from vgi_rpc.http import http_connect
 
     with http_worker(worker) as server:
         yield lambda protocol, on_log=None: http_connect(protocol, server.url, on_log=on_log)
 
 
-# Flags of a worker that stores every batch with rows, and takes requests as they are.
+# Flags of a worker that stores every batch with rows, and accepts requests inline.
 EXTERNALIZE_ALWAYS = ("--externalize-threshold", "1", "--max-request-bytes", str(1024 * 1024))
 
 
 def resolving():
-    """What a client of a store without TLS resolves pointers by."""
+    """Returns a client's settings for resolving pointers of a store without TLS."""
     from vgi_rpc.external import ExternalLocationConfig
 
     return ExternalLocationConfig(url_validator=None)
@@ -105,7 +105,7 @@ def resolving():
 
 @contextlib.contextmanager
 def http_externalize_always(worker):
-    """Every answer is a pointer into a store."""
+    """Every result is a pointer into a store."""
     from vgi_rpc.http import http_connect
 
     with (
@@ -127,8 +127,8 @@ class Transport(NamedTuple):
 
 
 TRANSPORTS = {
-    # 190 by connection, 13 raw, 2 by reflection; and the pipe lane asks the worker for its transport kind, and for what it
-    # says of methods with sessions.
+    # 190 by connection, 13 raw, 2 by reflection; the pipe lane also asks the worker for its transport kind, and for its
+    # description of methods with sessions.
     "pipe": Transport(pipe, 207),
     "subprocess": Transport(subprocess, 205),
     "unix": Transport(unix, 205),

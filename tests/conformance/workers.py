@@ -1,6 +1,6 @@
-"""Starts what the cases talk to: workers that listen, and the store of the external locations.
+"""Starts the servers of the cases: workers that listen, and the store for external locations.
 
-The imports stay with the standard library, because conf.py reads this file with a Python that has nothing installed.
+Imports only the standard library, because conf.py reads this file with a Python that has nothing installed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ SECONDS_TO_STOP = 10
 
 
 def shared_batches(counts: str, ways: int = 2) -> bool:
-    """Whether batches were written to shared memory, and read from it if both ways count.
+    """Whether batches were written to shared memory, and also read from it if both directions are required.
 
-    Each line is what one process has counted: segments, batches written, batches read.
+    Each line has the counts of one process: segments, batches written, batches read.
     """
     lines = [line.split() for line in counts.splitlines()]
     rows = [list(map(int, line)) for line in lines if len(line) == 3 and all(map(str.isdecimal, line))]
@@ -30,14 +30,14 @@ def shared_batches(counts: str, ways: int = 2) -> bool:
 
 
 class Listening(NamedTuple):
-    """A server's process, and what its first line says of where it listens: `PORT:<address>` and the like."""
+    """A server's process, and the address in its first line, like `PORT:<address>`."""
 
     address: str
     pid: int
 
     @property
     def url(self) -> str:
-        """The root of a server that printed `PORT:`."""
+        """Returns the root URL of a server that printed `PORT:`."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -47,7 +47,7 @@ class Listening(NamedTuple):
 
 @contextlib.contextmanager
 def listening(*command: str, environment: dict[str, str] | None = None) -> Iterator[Listening]:
-    """Run a server for as long as the context lasts. A server that outlives SIGTERM is an error, and is killed."""
+    """Run a server while the context lasts. A server that outlives SIGTERM is an error, and is killed."""
     command = [str(part) for part in command]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0, env=environment
@@ -65,7 +65,7 @@ def listening(*command: str, environment: dict[str, str] | None = None) -> Itera
 
 @contextlib.contextmanager
 def http_worker(worker, *flags: str, environment: dict[str, str] | None = None) -> Iterator[Listening]:
-    """A worker that serves HTTP on a port that the system chose. It is a path, or a list of the words of a command."""
+    """Run a worker over HTTP on a port chosen by the system. It is a path, or the words of a command."""
     command = worker if isinstance(worker, list) else [worker]
     with listening(*command, "--http", "--port", "0", *flags, environment=environment) as server:
         wait_for(server)
@@ -73,10 +73,9 @@ def http_worker(worker, *flags: str, environment: dict[str, str] | None = None) 
 
 
 def wait_for(server: Listening) -> None:
-    """Wait until an HTTP server accepts connections: the reference prints its line a moment before it does.
+    """Wait until an HTTP server accepts connections: the reference prints its line slightly earlier.
 
-    A connection that closes without a byte is the probe, since a request would already be the first of those that the
-    cases count.
+    The probe is a connection that closes without sending a byte, since the cases would count a request.
     """
     deadline = time.monotonic() + SECONDS_TO_START
     while True:
@@ -90,12 +89,12 @@ def wait_for(server: Listening) -> None:
 
 
 def fake_storage(python=sys.executable) -> contextlib.AbstractContextManager[Listening]:
-    """The reference's object store, in a process of its own so that no case competes with it for the interpreter."""
+    """Run the reference's object store in its own process, so that no case competes with it for the interpreter."""
     return listening(python, "-m", "vgi_rpc.conformance.fake_storage", "--port", "0")
 
 
 def _address(child: subprocess.Popen, command: list[str]) -> str:
-    """The address in the first line of a server's output."""
+    """Returns the address in the first line of a server's output."""
     line = b""
     deadline = time.monotonic() + SECONDS_TO_START
     while not line.endswith(b"\n"):

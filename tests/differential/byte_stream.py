@@ -1,6 +1,6 @@
-"""Cases on a byte stream: a call as it should be or not, its input if it is a stream, and a plain call afterwards.
+"""Cases on a byte stream: a valid or damaged call, its input if it is a stream, and a plain call afterwards.
 
-All is sent at once and the sending side closed, so that a worker which waits for more than there is comes to an end.
+Everything is sent at once and the sending side is closed, so that a worker that waits for more terminates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ END_OF_BYTES = "Tried reading schema message, was null or length 0"
 
 
 def case(random: Random) -> Case:
-    """One case of this random source."""
+    """Returns one case from this random source."""
     kind = random.random()
     if kind < 0.5:
         call = calls.any_call(random, calls.UNARY)
@@ -49,7 +49,7 @@ def case(random: Random) -> Case:
 
 
 def stream_input(random: Random, method: str) -> tuple[bytes, bytes, str, Closeness]:
-    """An input of a stream, before and after something is done to one of its turns, or a cancel put between them."""
+    """Returns an input of a stream, before and after damage to one of its turns, or the insertion of a cancel."""
     turns = random.randrange(5)
     part = calls.input_for(method, turns)
     whole = part.encode()
@@ -91,13 +91,13 @@ SCHEMAS = [
 
 
 def sample(kind: pa.DataType, rows: int) -> pa.Array:
-    """Values of a type."""
+    """Returns values of a type."""
     one = {pa.string(): "1.5", pa.bool_(): True, pa.list_(pa.float64()): [1.0]}.get(kind, 3)
     return pa.array([one] * rows, kind)
 
 
 def other_schema(random: Random, part: Part) -> str:
-    """Input of a schema that may not be the stream's, or can be cast to it."""
+    """Uses a schema that is wrong for the stream, or can be cast to its schema."""
     part.schema = random.choice(SCHEMAS)
     rows = random.choice([1, 1, 2, 0])
     columns = [sample(field.type, rows) for field in part.schema]
@@ -117,7 +117,7 @@ def other_rows(random: Random, part: Part) -> str:
 
 
 def other_metadata(random: Random, part: Part) -> str:
-    """Metadata of the application, and some that means something elsewhere."""
+    """Adds application metadata, or keys with a meaning in other places."""
     pairs = [
         *((b"k", b"v"), (b"k", b"\xff"), (b"", b""), (calls.METHOD_KEY, b"echo_int"), (b"vgi_rpc.shm_offset", b"x")),
         *((calls.CURSOR_KEY, b"AAAA"), (b"vgi_rpc.log_level", b"EXCEPTION"), (b"vgi_rpc.location", b"nowhere:")),
@@ -131,8 +131,8 @@ def other_metadata(random: Random, part: Part) -> str:
 
 
 def run(side: Side, body: bytes, whole: bytes) -> dict:
-    """What the worker answers to these bytes, whether it answers a plain call after them, and what it answers to the
-    whole bytes, which were not damaged."""
+    """Returns the worker's output for these bytes, whether it answers a plain call after them, and its output for the
+    undamaged bytes."""
     facts = told(side, body)
     facts["alive"] = alive(side)
     facts["(whole) answers"] = told(side, whole)["answers"]
@@ -143,11 +143,11 @@ def told(side: Side, body: bytes) -> dict:
     data, ending = converse(side, body + PLAIN)
     streams = read_streams(data)
     plain = [at for at, each in enumerate(streams) if not each.refused and PLAIN_RESULT in each.contents[-1]]
-    # The reference ends with one more error, about the end of the bytes where a request could begin.
+    # The reference ends with one more error, about an end of input where a request could begin.
     at_end = not plain and bool(streams) and END_OF_BYTES in streams[-1].message
     answers: list[Answer] = streams[: plain[-1]] if plain else streams[:-1] if at_end else streams
     facts = {
-        # A connection that ends is a refusal too: the specification leaves damage to the framing open.
+        # A closed connection is a refusal too: the specification does not define the response to damaged framing.
         "refused": any(each.refused for each in answers) or not answers or not plain,
         "in step": bool(plain),
         "answers": [each.refusal or each.contents for each in answers],
@@ -160,7 +160,7 @@ def told(side: Side, body: bytes) -> dict:
 
 
 def converse(side: Side, body: bytes) -> tuple[bytes, str]:
-    """All that comes back, and what is wrong with its end: a worker that says nothing more but does not close."""
+    """Returns the whole output, and the fault at its end: a worker that sends no more but does not close."""
     answer = bytearray()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(SECONDS)
@@ -169,7 +169,7 @@ def converse(side: Side, body: bytes) -> tuple[bytes, str]:
             connection.sendall(body)
             connection.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # Closed at the damage; what it answered is still to be read.
+            pass  # Closed at the damage; its output can still be read.
         try:
             while more := connection.recv(65536):
                 answer += more
@@ -181,7 +181,7 @@ def converse(side: Side, body: bytes) -> tuple[bytes, str]:
 
 
 def alive(side: Side) -> bool:
-    """Whether the process still serves, on another connection; it is started anew if it does not."""
+    """Whether the process still serves another connection; it is restarted if not."""
     try:
         return PLAIN_RESULT in read_streams(converse(side, PLAIN)[0])[0].contents[-1]
     except (OSError, IndexError):

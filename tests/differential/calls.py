@@ -1,4 +1,4 @@
-"""Requests as they should be, and how one is turned into bytes."""
+"""Valid requests, and their encoding."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EMPTY = pa.schema([])
 INPUT = pa.schema([pa.field("value", pa.float64())])
 SCHEMAS = {name: info.params_schema for name, info in rpc_methods(ConformanceService).items()}
 
-# Calls whose answers are the same on every worker, by method.
+# Calls with the same result on every worker, by method.
 UNARY = {
     "echo_string": [{"value": "héllo"}, {"value": ""}],
     "echo_bytes": [{"data": b"\x00\xff"}],
@@ -79,8 +79,7 @@ EXCHANGES = {
 
 @dataclass
 class Part:
-    """One Arrow IPC stream: a schema, and batches that each bring their metadata as pairs,
-        so that keys may repeat."""
+    """One Arrow IPC stream: a schema, and batches with their metadata as pairs, so that keys can repeat."""
 
     schema: pa.Schema
     batches: list[tuple[pa.RecordBatch, list[tuple[bytes, bytes]]]] = field(default_factory=list)
@@ -95,7 +94,7 @@ class Part:
 
 @dataclass
 class Call:
-    """A call of one method."""
+    """A call to one method."""
 
     method: str
     request: Part
@@ -108,20 +107,20 @@ class Call:
         self.request.batches[0] = (self.request.batches[0][0], pairs)
 
     def set_columns(self, fields: list[pa.Field], columns: list[pa.Array]) -> None:
-        """Replace what is called with, in the schema and in the batch."""
+        """Replace the parameters, in the schema and in the batch."""
         schema = pa.schema(fields)
         self.request = Part(schema, [(batch_of(schema, columns), self.pairs)])
 
 
 def batch_of(schema: pa.Schema, columns: list[pa.Array], rows: int = 1) -> pa.RecordBatch:
-    """A batch of these columns; of so many rows, if there are no columns."""
+    """Returns a batch of these columns; with this many rows, if there are no columns."""
     if len(schema) == 0:
         return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def call_of(method: str, values: dict, protocol: bytes = PROTOCOL, version: bytes = VERSION) -> Call:
-    """The call as a client makes it."""
+    """Returns the call as a client makes it."""
     schema = SCHEMAS[method]
     pairs = [
         (METHOD_KEY, method.encode()),
@@ -134,25 +133,25 @@ def call_of(method: str, values: dict, protocol: bytes = PROTOCOL, version: byte
 
 
 def any_call(random: Random, *tables: dict) -> Call:
-    """One of the calls of these tables."""
+    """Returns one of the calls of these tables."""
     method = random.choice([name for table in tables for name in table])
     values = random.choice(next(table[method] for table in tables if method in table))
     return call_of(method, values)
 
 
 def inputs(values: list[list[float]], schema: pa.Schema = INPUT) -> Part:
-    """The input of an exchange: one batch for each list of values."""
+    """Returns the input of an exchange: one batch for each list of values."""
     batches = [batch_of(schema, [pa.array(each, schema[0].type)]) for each in values]
     return Part(schema, [(batch, []) for batch in batches])
 
 
 def ticks(count: int) -> Part:
-    """The input of a producer."""
+    """Returns the input of a producer."""
     return Part(EMPTY, [(batch_of(EMPTY, [], 0), []) for _ in range(count)])
 
 
 def input_for(method: str, turns: int) -> Part:
-    """An input of so many turns that this stream takes."""
+    """Returns a valid input of this stream with this many turns."""
     if method in PRODUCERS:
         return ticks(turns)
     if method == "exchange_zero_columns":

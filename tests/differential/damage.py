@@ -1,6 +1,6 @@
-"""What is done to a request, on any transport. Each function changes a call in place, and says what it did.
+"""Damage to a request, on any transport. Each function changes a call in place, and returns a description.
 
-A function of BYTES changes the bytes instead. How closely the answers are compared afterwards is in `Closeness`.
+A function of BYTES changes the bytes instead. `Closeness` defines how closely the responses are compared.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from differential.calls import Call, Part, batch_of
 
 
 class Closeness(enum.IntEnum):
-    """What the two workers have to agree on, as far as the specification fixes it."""
+    """What the two workers must agree on, as far as the specification defines it."""
 
-    # The bytes are not Arrow any more: an error, or the end of the connection. Nothing is fixed beyond refusal.
+    # The bytes are no longer Arrow: an error, or the end of the connection. Only the refusal is defined.
     REFUSAL = 1
-    # Which of several faults is found first is not fixed; that the connection stays in step is.
+    # Which of several faults is found first is not defined; but the connection must stay in sync.
     IN_STEP = 2
-    # The answer, or the class of the error.
+    # The response, or the class of the error.
     EXACT = 3
 
 
@@ -178,7 +178,7 @@ def batches(random: Random, call: Call) -> str:
 
 
 def schema_metadata(random: Random, call: Call) -> str:
-    """Metadata of the schema is no metadata of the batch (appendix D)."""
+    """Metadata of the schema is not metadata of the batch (appendix D)."""
     moved, text = random.random() < 0.5, random.random() < 0.5
     schema = call.request.schema.with_metadata(dict(call.pairs) if moved else {b"any": b"text" if text else b"\xff"})
     batch, pairs = call.request.batches[0]
@@ -219,7 +219,7 @@ BYTES = [flipped_bit, flipped_bit, flipped_bit, truncated, other_end, garbage]
 
 
 def damaged(random: Random, call: Call) -> tuple[bytes, str, Closeness]:
-    """The bytes of a call after what happens to it, what that was, and what the answers must have in common."""
+    """Returns the bytes of a damaged call, the description of the damage, and what the responses must have in common."""
     kind = random.random()
     if kind < 0.04:
         return call.request.encode(), "as it should be", Closeness.EXACT

@@ -1,8 +1,8 @@
-"""Where the two may differ, and why: the table of the known, deliberate differences.
+"""The table of known, deliberate differences, and their reasons.
 
-Each entry is a name, a condition on the case and on what was found, and the reason with what the specification says.
-An entry covers a whole case, so its condition has to say how each side behaves; WIRE_PROTOCOL is meant where a
-section alone is named.
+Each entry is a name, a condition on the case and the results, and the reason, which cites the specification. An entry
+covers a whole case, so its condition must state how each side behaves. A section without a document is of
+WIRE_PROTOCOL.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from differential.outcome import Case, Refusal
 
 
 class Found(NamedTuple):
-    """A case in which the two differ."""
+    """A case in which the two workers differ."""
 
     case: Case
-    # The facts that differ: ours, and the reference's.
+    # The facts that differ: our value, and the reference's.
     apart: dict[str, tuple]
     ours: dict
     reference: dict
@@ -29,23 +29,23 @@ class Found(NamedTuple):
         return any(text in self.case.said for text in texts)
 
     def only(self, *words: str) -> bool:
-        """Whether all that differs are facts with these last words."""
+        """Whether only facts with these last words differ."""
         return all(name.split(" ")[-1] in words for name in self.apart)
 
     def pairs(self, word: str) -> list[tuple]:
-        """The facts with this last word that differ: our value, and the reference's."""
+        """Returns the facts with this last word that differ: our value, and the reference's."""
         return [pair for name, pair in self.apart.items() if name.split(" ")[-1] == word]
 
     def both_refuse(self) -> bool:
         return self.ours["refused"] and self.reference["refused"]
 
     def first_that_differs(self) -> tuple:
-        """The answers of the first request that the two answer in another way, each a list."""
+        """Returns both responses to the first request with different responses, each as a list."""
         return next(iter(self.pairs("answers")), ([], []))
 
 
 def reason(case: Case, apart: dict[str, tuple], ours: dict, reference: dict) -> str | None:
-    """The name of the entry that covers this; none for a disagreement."""
+    """Returns the name of the entry that covers this; None for a disagreement."""
     found = Found(case, apart, ours, reference)
     return next((entry.name for entry in TABLE if entry.covers(found)), None)
 
@@ -57,7 +57,7 @@ class Known(NamedTuple):
 
 
 def harmless_to(facts: dict) -> bool:
-    """Whether this side gives the damaged call the answers that it gives to the undamaged one."""
+    """Whether this side answers the damaged call like the undamaged one."""
     answers = facts.get("answers", facts.get("the call answers"))
     return bool(answers) and answers == facts.get("(whole) answers")
 
@@ -76,12 +76,12 @@ def on_http(found: Found) -> bool:
 
 
 def errors(answers: list) -> list[str]:
-    """The types of the errors among these answers."""
+    """Returns the types of the errors in these responses."""
     return [answer.type for answer in answers if isinstance(answer, Refusal)]
 
 
 def we_refuse_with(found: Found, *types: str) -> bool:
-    """The first answer that differs is our error of one of these types, and no error of the reference."""
+    """Whether the first difference is an error of one of these types from ours, and no error from the reference."""
     ours, reference = found.first_that_differs()
     return any(each in types for each in errors(ours)) and not errors(reference)
 

@@ -1,4 +1,4 @@
-"""What a worker did, in the terms that the two are compared in."""
+"""The result of a worker, in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from differential import calls
 from differential.damage import Closeness
 from differential.workers import Side
 
-# Differ from one process to the next, or are sealed.
+# These differ between processes, or are sealed.
 OF_THE_PROCESS = {b"vgi_rpc.server_id", b"vgi_rpc.request_id", b"vgi_rpc.log_extra"}
 TOKENS = {calls.CURSOR_KEY, calls.CALL_KEY}
 
@@ -31,10 +31,10 @@ class Answer(NamedTuple):
 
     refusal: Refusal | None
     message: str
-    # Each batch in text, and each log; the columns' names and types come first.
+    # Each batch as text, and each log; first the columns' names and types.
     contents: tuple[str, ...]
     tokens: dict[bytes, bytes]
-    # Why the rest of the response cannot be read.
+    # Why the rest of the response cannot be parsed.
     broken: str = ""
 
     @property
@@ -48,7 +48,7 @@ class Answer(NamedTuple):
 
 
 def read_streams(data: bytes) -> list[Answer]:
-    """Every Arrow IPC stream of these bytes, one after another."""
+    """Returns every Arrow IPC stream in these bytes."""
     source, answers = pa.BufferReader(data), []
     while source.tell() < len(data):
         answers.append(_read_stream(source))
@@ -92,19 +92,19 @@ def _refusal(metadata: dict[bytes, bytes]) -> Refusal:
 
 
 class Case(NamedTuple):
-    """What is asked of each worker, and how closely what it does is compared."""
+    """A case for both workers, and how closely the results are compared."""
 
     transport: str
     said: str
     closeness: Closeness
-    # Runs the case on a side, and gives what it did as facts of a name and a value.
+    # Runs the case on a side. Returns the results as facts: a name and a value each.
     run: Callable[[Side], dict]
 
 
 def differences(case: Case, ours: dict, reference: dict) -> dict[str, tuple]:
-    """The facts that the two do not share, of those that this case compares: name, our value, the reference's.
+    """Returns the compared facts that differ: name, our value, the reference's.
 
-    A fact in brackets is for the reader and for the table of known differences. What both accept has one answer.
+    A fact in brackets is only informative, also for the table of known differences. Accepted requests have one result.
     """
     accepted = not (ours["refused"] or reference["refused"])
     names = [
@@ -119,7 +119,7 @@ def differences(case: Case, ours: dict, reference: dict) -> dict[str, tuple]:
     }
 
 
-# From which closeness on a fact is compared, by the last word of its name; the others from the highest on.
+# The closeness from which a fact is compared, by the last word of its name; others only from the highest.
 FIXED_FROM = {
     **dict.fromkeys(("refused", "alive", "status"), Closeness.REFUSAL),
     "step": Closeness.IN_STEP,

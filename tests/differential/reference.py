@@ -1,4 +1,4 @@
-"""The reference worker, a program of its own: the installed one keeps no sticky sessions, and logs."""
+"""The reference worker as a separate program: the installed one has no sticky sessions, and logs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--unix", metavar="PATH", help="listen on a socket, not on HTTP")
     path = parser.parse_args().unix
-    # What it says of refused requests is no part of its answers.
+    # Its logs about refused requests are not part of its responses.
     logging.disable(logging.CRITICAL)
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     extra = conformance_extra_protocols()

@@ -1,6 +1,6 @@
-"""An HTTP request, its answer, and a connection that sends the one and reads the other.
+"""An HTTP request, its response, and a connection that sends and reads them.
 
-The requests are written by hand, since a client library would put right what is to be wrong.
+The requests are written by hand, since a client library would correct the intended errors.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from differential.workers import Side
 
 SECONDS = 30
 ARROW = "application/vnd.apache.arrow.stream"
-# What the two workers' answers have in common, or not. The rest is about the server or the moment.
+# The response headers that are compared. The others depend on the server or the time.
 COMPARED = ("X-VGI-RPC-Error", "Content-Encoding", "X-VGI-Content-Encoding", "VGI-Session-Close")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent. Without a framing, neither the length of the body nor its end is told."""
+    """A request. Without a framing, neither the length of the body nor its end is sent."""
 
     method: str
     path: str
@@ -37,7 +37,7 @@ class Request:
         return replace(self, headers=tuple(each for each in self.headers if each[0] != name))
 
     def having(self, name: str, value: str) -> Request:
-        """The same with this header, in the place of one of that name."""
+        """Returns the request with this header, replacing one of that name."""
         return replace(self.without(name), headers=(*self.without(name).headers, (name, value)))
 
     def encode(self) -> bytes:
@@ -54,7 +54,7 @@ class Request:
 
 @dataclass
 class Response:
-    """What came back; status 0 if nothing did, and why not in `broken`."""
+    """The response; if there was none, status 0, and the reason in `broken`."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -72,16 +72,16 @@ class Response:
 
     @property
     def tokens(self) -> dict[bytes, bytes]:
-        """The tokens of a stream in the response: that of its call, if it has it, and its cursor."""
+        """Returns a stream's tokens in the response: the call's, if present, and the cursor."""
         return {key: value for each in self.streams for key, value in each.tokens.items()}
 
     def facts(self, name: str) -> dict:
-        """What is compared, under this name."""
+        """Returns the compared facts, under this name."""
         compared = {header: self.headers.get(header.lower()) for header in COMPARED}
         return {
             f"{name} refused": self.refused,
             f"{name} status": self.status or self.broken,
-            # The bodies that are not Arrow are those of pages and of the framework: nothing fixes them.
+            # Bodies other than Arrow are pages or come from the framework, and are not defined.
             f"{name} answers": [each.refusal or each.contents for each in self.streams],
             f"{name} broken": next((each.broken for each in self.streams if each.broken), ""),
             f"{name} headers": {header: value for header, value in compared.items() if value is not None},
@@ -91,12 +91,12 @@ class Response:
 
 
 def post(call: Call, suffix: str = "", protocol: bytes = calls.PROTOCOL) -> Request:
-    """The request of a call."""
+    """Returns the request of a call."""
     return Request("POST", f"/{protocol.decode()}/{call.method}{suffix}", call.request.encode())
 
 
 def send(side: Side, request: Request) -> Response:
-    """Send it on a connection of its own."""
+    """Send it on a separate connection."""
     response = Response()
     with socket.create_connection(("127.0.0.1", side.port), timeout=SECONDS) as connection:
         try:
@@ -127,7 +127,7 @@ def _decoded(response: Response) -> bytes | None:
 
 
 def alive(side: Side) -> bool:
-    """Whether the process still serves; it is started anew if it does not."""
+    """Whether the process still serves; it is restarted if not."""
     try:
         response = send(side, post(calls.call_of("add_floats", {"a": 1.25, "b": 2.5})))
         if response.status == 200 and "3.75" in response.streams[0].contents[-1]:

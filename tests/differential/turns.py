@@ -1,4 +1,4 @@
-"""Cases on HTTP that take several requests: streams with their tokens, and sticky sessions with theirs."""
+"""Cases over HTTP with several requests: streams and sticky sessions, with their tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from differential.outcome import Case
 from differential.requests import Request, alive, post, send
 from differential.workers import Side
 
-# What is done to a token: the token, and another one of the same kind from another stream.
+# Changes a token: its arguments are the token, and another of the same kind from another stream.
 Change = Callable[[bytes, bytes], bytes]
 
 
@@ -25,14 +25,14 @@ def case(random: Random) -> Case:
 
 @dataclass
 class Plan:
-    """A stream: how it begins, and what its turns send. The tokens are known only on the way."""
+    """A stream: its opening, and the requests of its turns. The tokens are known only at run time."""
 
     method: str
     other: str
     turns: int
     damaged_turn: int
     said: str
-    # What happens to the input of the damaged turn.
+    # Damage to the input of the damaged turn.
     part: Part
     tokens: dict[bytes, Change] = field(default_factory=dict)
     left_out: tuple[bytes, ...] = ()
@@ -84,14 +84,14 @@ def of_stream(random: Random) -> Case:
 
 
 def only_cancel(random: Random, part: Part) -> str:
-    """A cancel in the place of the turn."""
+    """A cancel instead of the turn."""
     part.batches = []
     return cancelled(random, part)
 
 
 def token_change(random: Random) -> tuple[str, Change | None]:
-    """Something that makes a token another one, or says the same in another way."""
-    # Short of the end, where a cut might take nothing but padding.
+    """Returns a change that makes a token a different one, or encodes it differently."""
+    # Before the end, where a cut might remove only padding.
     at, bit = 0.9 * random.random(), random.randrange(8)
 
     def flip(token: bytes, _other: bytes) -> bytes:
@@ -119,7 +119,7 @@ def token_change(random: Random) -> tuple[str, Change | None]:
 
 
 def run_stream(side: Side, plan: Plan) -> dict:
-    """Begin the stream, and one of another method; take its turns; one of them, and what follows, is compared."""
+    """Open the stream, and one of another method, and run its turns; one of them, and the rest, is compared."""
     values = {**calls.PRODUCERS, **calls.EXCHANGES}
     begun = send(side, post(call_of(plan.method, values[plan.method][0]), "/init"))
     facts = begun.facts("init")
@@ -167,7 +167,7 @@ def of_session(random: Random) -> Case:
 
 
 def altered(token: str, at: int) -> str:
-    """The token with another letter there."""
+    """Returns the token with another letter there."""
     return f"{token[:at]}{'B' if token[at : at + 1] == 'A' else 'A'}{token[at + 1 :]}"
 
 

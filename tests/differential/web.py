@@ -1,5 +1,4 @@
-"""Cases on HTTP that take one request: routes, methods, headers, codings,
-    and calls that are not as they should be."""
+"""Cases over HTTP with one request: routes, methods, headers, codings, and damaged calls."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from differential.workers import Side
 
 
 def case(random: Random) -> Case:
-    """One case of this random source."""
+    """Returns one case from this random source."""
     kind = random.random()
     if kind < 0.35:
         return of_call(random)
@@ -32,7 +31,7 @@ def case(random: Random) -> Case:
 
 
 def run(side: Side, request: Request, whole: Request | None = None) -> dict:
-    """What is answered, and whether the process lives; and what it answers to the request before the damage."""
+    """Returns the response, whether the process is alive, and the response to the undamaged request."""
     facts = send(side, request).facts("the call")
     facts["alive"] = alive(side)
     facts["refused"] = facts["the call refused"]
@@ -42,7 +41,7 @@ def run(side: Side, request: Request, whole: Request | None = None) -> dict:
 
 
 def of_call(random: Random) -> Case:
-    """A call that is damaged as on a byte stream."""
+    """A call damaged like one on a byte stream."""
     stream = random.random() < 0.3
     call = calls.any_call(random, *([calls.PRODUCERS, calls.EXCHANGES] if stream else [calls.UNARY]))
     whole = post(call, "/init" if stream else "")
@@ -52,7 +51,7 @@ def of_call(random: Random) -> Case:
 
 
 def route(random: Random, request: Request) -> tuple[Request, str]:
-    """A path that is another call's, or nobody's."""
+    """The path of another call, or an unknown one."""
     method = request.path.rpartition("/")[2]
     path = random.choice(
         [
@@ -76,7 +75,7 @@ def route(random: Random, request: Request) -> tuple[Request, str]:
 
 
 def verb(random: Random, request: Request) -> tuple[Request, str]:
-    """Another method of HTTP, on a route or on none."""
+    """Another HTTP method, on a known or unknown route."""
     method = random.choice(["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
     path = random.choice([request.path, request.path + "/init", "/NoSuch/x", "/.well-known/x", "/health",
         "/__session__", "/a/b/c/d"])
@@ -129,12 +128,12 @@ LIMITS = [
 
 
 def headers(random: Random, request: Request) -> tuple[Request, str]:
-    """Offers of codings, limits of the response, and headers of sessions."""
+    """Accepted codings, limits on the response, and session headers."""
     kind = random.random()
     if kind < 0.4:
         names = random.choice([["Accept-Encoding"], ["X-VGI-Accept-Encoding"], ["Accept-Encoding",
             "X-VGI-Accept-Encoding"]])
-        # Long enough to be worth a coding: a server may send as it is what a coding does not make smaller.
+        # Long enough for a coding: a server may send a body as it is if coding does not make it smaller.
         request, said = post(calls.call_of("echo_string", {"value": "compressible " * 100})), []
         for name in names:
             value = random.choice(OFFERS)
@@ -157,7 +156,7 @@ def headers(random: Random, request: Request) -> tuple[Request, str]:
 
 
 def framed(random: Random, request: Request) -> tuple[Request, str]:
-    """The body in chunks, or with its length left out, which is no body (RFC 9112, 6.3)."""
+    """The body in chunks, or without its length, which means no body (RFC 9112, 6.3)."""
     framing = random.choice(["chunked", "chunked", "none"])
     request = replace(request, framing=framing, body=b"" if framing == "none" else request.body)
     return request, f"framing {framing}"

@@ -1,4 +1,4 @@
-"""The two workers: ours, and the reference, each on a unix socket and on HTTP for as long as a run takes."""
+"""The two workers: ours, and the reference, each on a unix socket and on HTTP during a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.environment import child_environment, venv_tool
 
 
 class Side:
-    """One of the two: where it listens, and how to have it listen again when a case has ended it."""
+    """One of the two: its addresses, and how to restart it after a case has ended it."""
 
     def __init__(self, name: str, command: list, http: list, folder: str):
         self.name = name
@@ -23,14 +23,14 @@ class Side:
         self._http_process = contextlib.ExitStack()
 
     def start_unix(self) -> None:
-        """Listen on the socket, anew if it did before."""
+        """Listen on the socket, again if it did before."""
         self._unix_process.close()
         Path(self.path).unlink(missing_ok=True)
         command = [*self._command, "--unix", self.path]
         self._unix_process.enter_context(listening(*command, environment=child_environment()))
 
     def start_http(self) -> None:
-        """Listen on a port, anew and on another if it did before."""
+        """Listen on a port, a new one if it did before."""
         self._http_process.close()
         command = [*self._command, *self._http]
         self.port = self._http_process.enter_context(listening(*command, environment=child_environment())).port

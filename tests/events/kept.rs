@@ -1,4 +1,4 @@
-//! Keeps events of `tracing` as lines: level, target, fields. Tests of several crates include this file.
+//! Records `tracing` events as lines: level, target, fields. Tests of several crates include this file.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -6,12 +6,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// A subscriber that keeps events. Clones keep the same ones.
+/// A subscriber that records events. Clones share them.
 #[derive(Clone, Default)]
 pub struct Kept(Arc<Mutex<Vec<String>>>);
 
 impl Kept {
-    /// The one subscriber of the whole program: servers emit events on threads of their own.
+    /// The only subscriber of the whole program: servers emit events on their own threads.
     #[allow(dead_code, reason = "some tests subscribe on their own thread alone")]
     pub fn everywhere() -> &'static Self {
         static KEPT: LazyLock<Kept> = LazyLock::new(|| {
@@ -22,7 +22,7 @@ impl Kept {
         &KEPT
     }
 
-    /// The events that have all of these in their lines.
+    /// Returns the events whose lines contain all of these.
     pub fn with(&self, parts: &[&str]) -> Vec<String> {
         let lines = self.0.lock().unwrap();
         lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).cloned().collect()
@@ -37,7 +37,7 @@ impl Kept {
 
 impl Subscriber for Kept {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // What asks whether an event would be of interest is no event.
+        // A call-site check for spans is not an event.
         !metadata.is_span()
     }
 

@@ -1,14 +1,14 @@
-"""Captures what the reference's client and server say to each other, for Rust tests to replay.
+"""Captures the bytes between the reference's client and server, for Rust tests to replay.
 
     tests/conf.py setup
     .test-run/venv/bin/python tests/golden/capture.py
 
 For each scenario of scenarios.py it writes NAME.request.bin (client to server) and NAME.response.bin (server to
-client), and one index.json for all. Two captures with the same versions give the same bytes.
+client), and one index.json for all. Two captures with the same versions write the same bytes.
 
-The index says, for each scenario, the protocol and method, the kind of call, the error that the client was given
-if any, and `chunks`: who spoke when, as [direction, bytes] in order. The client is held back at every write until
-the server waits for more, so a response chunk stands right after the request bytes that the server needed for it.
+The index has, for each scenario, the protocol and method, the kind of call, the client's error if any, and `chunks`: the
+direction and bytes of each transfer, as [direction, bytes] in order. The client is blocked at every write until the server
+waits for more, so a response chunk is right after the request bytes that the server needed for it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VOLATILE = {
 
 
 class Wire:
-    """Both directions between one client and one server, and the order in which the bytes were written."""
+    """Both directions between one client and one server, and the order of the writes."""
 
     def __init__(self):
         self.changed = threading.Condition()
@@ -47,7 +47,7 @@ class Wire:
         self.chunks: list[tuple[str, bytearray]] = []
 
     def starved(self, direction):
-        """Whether a reader waits for more bytes than are there."""
+        """Whether a reader waits for more bytes than are available."""
         return self.wanted[direction] > len(self.pending[direction])
 
     def write(self, direction, data):
@@ -71,9 +71,9 @@ class Wire:
             return data
 
     def close(self):
-        """End the connection once the server waits for a next request; return what was said until then.
+        """End the connection once the server waits for the next request; return the chunks until then.
 
-        The reference's server answers the end of its input with an error that no client reads: left out.
+        The reference's server responds to the end of its input with an error that no client reads: it is omitted.
         """
         with self.changed:
             self.wait_for(lambda: self.starved(REQUEST))
@@ -113,7 +113,7 @@ class End(RawIOBase):
 
 
 def capture(scenario):
-    """Play one scenario; return its chunks and the error that the client was given."""
+    """Play one scenario; return its chunks and the client's error."""
     wire = Wire()
     server = RpcServer(
         ConformanceService,
@@ -135,7 +135,7 @@ def capture(scenario):
 
 
 def fix_what_varies():
-    """Give every call the same request id, and keep this machine's paths and the reference's lines out of errors."""
+    """Give every call the same request id, and remove this machine's paths and the reference's lines from errors."""
     _server._generate_request_id = lambda: "golden-request"
     from_exception = Message.from_exception.__func__
 

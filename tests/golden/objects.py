@@ -3,9 +3,9 @@
     tests/conf.py setup
     .test-run/venv/bin/python tests/golden/objects.py
 
-For each object it writes objects/NAME.object.bin, as it was given to the store, and objects/NAME.pointer.bin, an IPC stream of
-the pointer batch alone; and one objects/index.json, which says each object's content coding, how many logs and rows it has,
-and the size by which the reference decides whether a batch is externalised. Two captures give the same bytes.
+For each object it writes objects/NAME.object.bin, as uploaded to the store, and objects/NAME.pointer.bin, an IPC stream with
+only the pointer batch; and one objects/index.json, with each object's content coding, its numbers of logs and rows, and the
+size by which the reference decides whether a batch is externalised. Two captures write the same bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROWS = 300
 
 
 class Store:
-    """Keeps the object that was uploaded last."""
+    """Stores the last uploaded object."""
 
     def upload(self, data, schema, *, content_encoding=None):
         self.object, self.coding = data, content_encoding

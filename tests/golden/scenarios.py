@@ -1,4 +1,4 @@
-"""The calls that capture.py records: each a name, what it addresses, and a function that makes it as a client."""
+"""The calls that capture.py records: each with a name, its target, and a function that makes it as a client."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def call(name, method, service=ConformanceService, wire_name=PRIMARY_NAME, /, **
 
 
 def stream(kind, name, method, use, **parameters):
-    """A stream; `use` is given the open session, which ends with the end of `use` if it has not ended before."""
+    """A stream; `use` gets the open session, which ends after `use` at the latest."""
 
     def play(transport):
         with getattr(_RpcProxy(ConformanceService, transport), method)(**parameters) as session:
@@ -60,7 +60,7 @@ def several(name, method, play):
 
 
 def by_hand(name, method="add_floats", protocol=PRIMARY_NAME, schema=None, rows=None, drop=(), **metadata):
-    """A request that no generated client makes: `add_floats(a=1, b=1)` with something changed."""
+    """A request that no generated client makes: a modified `add_floats(a=1, b=1)`."""
     schema = ADD_FLOATS if schema is None else schema
     columns = [[1.0] if rows is None else [1.0] * rows] * len(schema)
     carried = {

@@ -1,1 +1,1 @@
-"""What conf.py is made of: what a run needs, the runs themselves, their results. Standard library only."""
+"""The parts of conf.py: the prerequisites of a run, the runs, and their results. Standard library only."""

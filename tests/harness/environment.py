@@ -1,4 +1,4 @@
-"""What a run needs before it starts: a Python, a virtual environment, the worker, and a clean process environment."""
+"""The prerequisites of a run: a Python, a virtual environment, the worker, and a clean process environment."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ TYPED_EXAMPLE = "typed"
 
 
 class SetupError(Exception):
-    """The machine or the checkout lacks something that a run needs; the text says what."""
+    """The machine or the checkout lacks something that a run needs; the text names it."""
 
 
 def venv_tool(name: str) -> Path:
-    """A program that the virtual environment installs."""
+    """Returns the path of a program in the virtual environment."""
     return VENV / "bin" / name
 
 
 def prepare_venv() -> None:
-    """Make the virtual environment, unless the one in place was made from the same requirements."""
+    """Make the virtual environment, unless the existing one has the same requirements."""
     stamp = VENV / "requirements.sha256"
     digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == digest and _version(venv_tool("python")):
@@ -53,7 +53,7 @@ def build_worker() -> None:
 
 
 def built_worker() -> Path:
-    """Where cargo puts the worker."""
+    """Returns the path of the built worker."""
     return _target_dir() / "debug" / WORKER_BINARY
 
 
@@ -63,12 +63,12 @@ def build_clients() -> None:
 
 
 def built_client_driver() -> Path:
-    """Where cargo puts the client driver."""
+    """Returns the path of the built client driver."""
     return _target_dir() / "debug" / CLIENT_DRIVER_BINARY
 
 
 def built_native_client() -> Path:
-    """Where cargo puts the native client."""
+    """Returns the path of the built native client."""
     return _target_dir() / "debug" / NATIVE_CLIENT_BINARY
 
 
@@ -78,18 +78,18 @@ def build_examples() -> None:
 
 
 def built_run_loop() -> Path:
-    """Where cargo puts the run loop."""
+    """Returns the path of the built run loop."""
     return _target_dir() / "debug" / "examples" / RUN_LOOP_EXAMPLE
 
 
 def built_typed() -> Path:
-    """Where cargo puts the example of typed services."""
+    """Returns the path of the built example of typed services."""
     return _target_dir() / "debug" / "examples" / TYPED_EXAMPLE
 
 
 def _build(*programs: str) -> None:
-    """Build programs in debug mode, as cargo test has built them: with all features, and, since an example is among them, with
-    the dependencies of tests, which have further features of what they share. So nothing is built twice."""
+    """Build programs in debug mode, like cargo test: with all features and, since one is an example, with the features that
+    dev-dependencies add to dependencies. So nothing is built twice."""
     if shutil.which("cargo") is None:
         raise SetupError("cargo is not on PATH: install Rust, or say what to run with --worker and --no-build")
     command = ["cargo", "build", "--workspace", "--all-features", *programs, "--example", RUN_LOOP_EXAMPLE]
@@ -101,7 +101,7 @@ def _target_dir() -> Path:
 
 
 def child_environment(**added: str) -> dict[str, str]:
-    """This process's environment without what would steer Python, pytest or vgi-rpc from outside."""
+    """Returns this process's environment without variables that affect Python, pytest or vgi-rpc."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -123,7 +123,7 @@ def _newest_python() -> Path:
 
 
 def _version(python: Path) -> tuple[int, ...]:
-    """The version of an interpreter; empty when it does not start, as a pyenv shim may not."""
+    """Returns the version of an interpreter; empty if it does not start, which can happen with a pyenv shim."""
     ask = "import sys; print(*sys.version_info[:3])"
     try:
         answer = subprocess.run([python, "-c", ask], capture_output=True, text=True, timeout=30)

@@ -1,4 +1,4 @@
-"""Runs the native client against the reference's worker for such clients, and reads the lines that it prints."""
+"""Runs the native client against the reference's worker for native clients, and parses its output."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from conformance.workers import listening, wait_for
 from harness.environment import RUN_DIR, built_native_client, child_environment, venv_tool
 from harness.results import OUTCOMES, Case
 
-# Far above what a lane takes: it ends one that hangs.
+# Far above the duration of a lane: it ends one that hangs.
 LONGEST_LANE_SECONDS = 120
 HTTP = ("--http", "0", "--prefix", "/vgi")
-# The least budget that the reference accepts. Its document has a smaller one.
+# The smallest budget that the reference accepts. Its document has a smaller one.
 TURN_BYTES = 65536
 
 
 class NativeLane(NamedTuple):
-    """Which of the native client's cases are run, the worker's flags, and how many lines that must print."""
+    """The cases of the native client to run, the worker's flags, and the expected number of lines."""
 
     cases_of: str
     flags: tuple[str, ...]
@@ -67,7 +67,7 @@ def run_native(name: str) -> list[Case]:
 
 
 def _case(lane: str, line: str, seconds: float) -> Case:
-    """A case from its line. Any other line is a failure: the client prints no other."""
+    """Parses a case from its line. Any other line is a failure."""
     outcome, _, rest = line.partition(" ")
     if outcome not in OUTCOMES:
         return Case(lane, "the output", "failed", seconds, line)
@@ -77,7 +77,7 @@ def _case(lane: str, line: str, seconds: float) -> Case:
 
 @contextlib.contextmanager
 def _address(lane: NativeLane) -> Iterator[str]:
-    """Where the worker is, as the client takes it; it runs meanwhile."""
+    """Runs the worker. Yields its address for the client."""
     worker = [str(venv_tool("python")), "-m", "vgi_rpc.conformance.client_worker", *lane.flags]
     if "--stdio" in lane.flags:
         yield "cmd:" + shlex.join(worker)

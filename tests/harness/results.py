@@ -1,4 +1,4 @@
-"""Reads what the runs left in .test-run, and judges it."""
+"""Reads the results of the runs from .test-run, and checks them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Case(NamedTuple):
 
 
 class Run(NamedTuple):
-    """The last run: its cases, and what is wrong with it as a whole."""
+    """The last run: its cases, and the problems of the run as a whole."""
 
     cases: list[Case]
     problems: list[str]
 
     def totals(self) -> str:
-        """The closing line. A problem counts as a failure, so that no run with one reads as clean."""
+        """The closing line. A problem counts as a failure, so that no run with one appears successful."""
         count = Counter(case.outcome for case in self.cases)
         return f"{count['passed']} passed, {count['failed'] + len(self.problems)} failed, {count['skipped']} skipped"
 
@@ -44,7 +44,7 @@ class Run(NamedTuple):
 
 
 def record(cases: list[Case], problems: list[str]) -> Run:
-    """Keep a run for the commands that look at it later."""
+    """Save a run for later commands."""
     run = Run(cases, problems)
     RUN_RECORD.write_text(json.dumps(run._asdict()))
     return run
@@ -56,7 +56,7 @@ def last_run() -> Run:
 
 
 def judge(cases: list[Case], expected: dict[str, int]) -> list[str]:
-    """What is wrong with a run beyond its failed cases. `expected` is the fewest cases for each lane."""
+    """Returns the problems of a run other than failed cases. `expected` is the minimum of cases for each lane."""
     problems = [] if any(case.outcome != "skipped" for case in cases) else ["no case ran"]
     collected = Counter(case.lane for case in cases)
     problems += [
@@ -74,13 +74,13 @@ def judge(cases: list[Case], expected: dict[str, int]) -> list[str]:
 
 
 def allowed_skips() -> set[tuple[str, str]]:
-    """The (pattern of lanes, case) pairs of tests/allowed_skips.txt."""
+    """Returns the (pattern of lanes, case) pairs of tests/allowed_skips.txt."""
     rows = [line.split("|") for line in ALLOWED_SKIPS.read_text().splitlines() if line and not line.startswith("#")]
     return {(lane.strip(), name.strip()) for lane, name, _reason in rows}
 
 
 def read_junit(path: Path, lane: str | None = None) -> Iterable[Case]:
-    """The cases of a JUnit file. Without `lane`, each case's own property names it."""
+    """Returns the cases of a JUnit file. Without `lane`, each case's own property names its lane."""
     found: dict[str, Case] = {}
     for element in ElementTree.parse(path).iter("testcase"):
         name = f"{element.get('classname', '').rpartition('.')[2]}::{element.get('name')}"
@@ -100,7 +100,7 @@ def read_junit(path: Path, lane: str | None = None) -> Iterable[Case]:
 
 
 def read_vgi_rpc_test(path: Path, lane: str) -> Iterable[Case]:
-    """The cases of vgi-rpc-test's JSON report."""
+    """Returns the cases of vgi-rpc-test's JSON report."""
     for result in json.loads(path.read_text())["results"]:
         outcome = "skipped" if result["skipped"] else "passed" if result["passed"] else "failed"
         detail = result["error"] or result["skip_reason"] or result["note"] or ""
@@ -108,7 +108,7 @@ def read_vgi_rpc_test(path: Path, lane: str) -> Iterable[Case]:
 
 
 def summary(run: Run) -> str:
-    """One row for each lane."""
+    """Returns one row for each lane."""
     rows = ["lane                 passed  failed skipped  seconds"]
     for lane in dict.fromkeys(case.lane for case in run.cases):
         cases = [case for case in run.cases if case.lane == lane]
@@ -119,7 +119,7 @@ def summary(run: Run) -> str:
 
 
 def failures(run: Run) -> str:
-    """Each problem, and each failed case with the first line of its message."""
+    """Returns each problem, and each failed case with the first line of its message."""
     failed = [case for case in run.cases if case.outcome == "failed"]
     rows = [f"{case.lane}: {case.name}\n    {case.first_line()}" for case in failed]
     return "\n".join([*run.problems, *rows]) or "no failures"

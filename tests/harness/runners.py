@@ -1,4 +1,4 @@
-"""Starts the runs: the pytest suite, and the reference's command-line runners. Each leaves its files in .test-run."""
+"""Starts the runs: the pytest suite, and the reference's command-line runners. Each writes its files to .test-run."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from harness.environment import (
 )
 from harness.results import Case, read_junit, read_vgi_rpc_test
 
-# Where each worker of the pytest suite leaves its access log.
+# The access logs of the workers of the pytest suite.
 ACCESS_LOGS = RUN_DIR / "access-logs"
 ACCESS_LOG_LANE = "access-log"
 SUITE = TESTS / "conformance" / "test_conformance.py"
-# Our own cases beside the shared suite's.
+# Our own cases, in addition to the shared suite's.
 OWN = [
     SUITE.with_name(f"test_{name}.py") for name in ("http_round_robin", "run_loop", "shared_memory", "stream_kinds", "typed")
 ]
-# Far above what a run takes: it ends one whose worker hangs where no case's own limit applies.
+# Far above the duration of a run: it ends one whose worker hangs outside the cases' own limits.
 LONGEST_RUN_SECONDS = 900
-# The same where our client is judged: there, every connection of the lane client_pipe starts a Python.
+# The same for our client: there, every connection of the lane client_pipe starts a Python.
 LONGEST_CLIENT_RUN_SECONDS = 1800
 
 
 def run_suite(worker: Path, lanes: list[str], classes: list[str], options: list[str]) -> Iterable[Case]:
-    """Run the shared pytest suite and our own cases beside it, or the named classes of the suite."""
+    """Run the shared pytest suite and our own cases, or the named classes of the suite."""
     variables = {
         "VGI_CONF_WORKER": str(worker),
         "VGI_CONF_RUN_LOOP": str(built_run_loop()),
@@ -58,7 +58,7 @@ def run_suite(worker: Path, lanes: list[str], classes: list[str], options: list[
 
 
 def _validate_access_logs(lanes: list[str]) -> Iterable[Case]:
-    """One case: that all records of the run are valid. None if no lane of the run has a worker that logs."""
+    """Returns one case: all records of the run are valid. None if no lane of the run has a worker that logs."""
     if not any(lane in TRANSPORTS for lane in lanes):
         return
     begun = time.monotonic()
@@ -112,7 +112,7 @@ def _run_pytest(
 
 
 class Runner(NamedTuple):
-    """A command-line runner on one worker; `arguments(report)` makes it write `report`."""
+    """A command-line runner for one worker; `arguments(report)` makes it write `report`."""
 
     program: str
     transport: str
@@ -126,7 +126,7 @@ class Runner(NamedTuple):
 
 
 def _suite(transport: str) -> Runner:
-    """The reference's own cases, and its check of the access log that they leave behind."""
+    """The reference's own cases, and its check of their access log."""
     access_log = RUN_DIR / f"cli-{transport}.access.jsonl"
 
     def arguments(report: Path) -> list[str]:
@@ -134,7 +134,7 @@ def _suite(transport: str) -> Runner:
 
     def read(path: Path, lane: str) -> Iterable[Case]:
         yield from read_vgi_rpc_test(path, lane)
-        # The report says nothing of the access log that the runner validates; its output does.
+        # The report does not contain the runner's check of the access log; its output does.
         said = [line for line in (RUN_DIR / f"{lane}.log").read_text().splitlines() if "--access-log:" in line]
         outcome = "passed" if any("--access-log: PASS:" in line for line in said) else "failed"
         yield Case(lane, "the access log is valid", outcome, 0.0, "\n".join(said) or "the log was not validated")
@@ -144,10 +144,10 @@ def _suite(transport: str) -> Runner:
 
 
 def _shared_memory(mebibytes: int, min_batch_bytes: int | None) -> Runner:
-    """The reference's own cases by way of shared memory, and a check that batches went through it.
+    """The reference's own cases with shared memory, and a check that it was used.
 
-    They do both ways if each is large enough. With the default, of 128 KiB, one case has an answer that is; the reference's client
-    sends all requests as they are. The case with two gibibytes fits into no segment here, and is in the other lanes.
+    Batches use it in both directions if they are large enough. With the default of 128 KiB, one case has such a result; the
+    reference's client sends all requests inline. The case with two gibibytes fits into no segment, and is in other lanes.
     """
     name = "default" if min_batch_bytes is None else str(min_batch_bytes)
     counts = RUN_DIR / f"cli-shm-{name}.counts"
@@ -169,7 +169,7 @@ def _shared_memory(mebibytes: int, min_batch_bytes: int | None) -> Runner:
 
 
 def _response_caps(max_bytes: int, max_stored_bytes: int, cases: list[str], storage: bool = False) -> Runner:
-    """Those of the reference's cases of the response caps, on a worker that has caps. Its others would meet them too."""
+    """The reference's cases of the response caps, on a worker with caps, which would affect other cases too."""
 
     def arguments(report: Path) -> list[str]:
         wanted = ",".join(f"http_response_cap.{case}" for case in cases)
@@ -192,7 +192,7 @@ def _hosted(transport: str, order: str, expect: str) -> Runner:
 
 MEBIBYTE = 1024 * 1024
 CONFORMANCE = "ConformanceService,conformance.Secondary.v1"
-# An order that no sort gives: a listing sorted by name passes everything else.
+# Not a sorted order: otherwise a listing sorted by name would pass.
 REVERSE = "zeta.Primary.v1,conformance.Secondary.v1,alpha.Extra.v1"
 RUNNERS = {
     "cli-pipe": _suite("pipe"),
@@ -201,7 +201,7 @@ RUNNERS = {
     "cli-http": _suite("http"),
     "cli-shm": _shared_memory(4, 1),
     "cli-shm-default": _shared_memory(16, None),
-    # What is too large for a response is an error without a store, and stored with one.
+    # A result that is too large for a response is an error without a store, and is stored with one.
     "http-caps": _response_caps(
         *(MEBIBYTE, MEBIBYTE),
         ["unary_strict_fail", "exchange_strict_fail", "producer_lockstep", "producer_strict_fail"],
@@ -237,7 +237,7 @@ def run_cli(worker: Path, lane: str) -> Iterable[Case]:
 
 @contextlib.contextmanager
 def _target(worker: Path, runner: Runner):
-    """The runner's arguments that name the worker, which is listening meanwhile if it is to."""
+    """Yields the runner's arguments that name the worker, which is running if it must listen."""
     environment = child_environment()
     if runner.transport == "pipe":
         yield ["--cmd", shlex.join([str(worker), "--pipe", *runner.worker_flags])]
@@ -275,7 +275,7 @@ def _run(
 
 
 def _read(report: Path, lane: str, log: Path, read: Callable[[Path], Iterable[Case]]) -> Iterable[Case]:
-    """The cases of a report; one failed case in their place when the run left none."""
+    """Returns the cases of a report; one failed case if the run has none."""
     if report.exists():
         return list(read(report))
     end = "\n".join(log.read_text(errors="replace").splitlines()[-20:])

@@ -12,7 +12,7 @@ use vgi_rpc_protocol::wire::keys;
 /// Reads the batch of an instruction.
 ///
 /// # Errors
-/// A refusal, when the text is not base64 of an IPC stream.
+/// A refusal, if the text is not base64 of an IPC stream.
 pub fn decode(text: &str) -> Result<(RecordBatch, Metadata), Reply> {
     let bytes = STANDARD.decode(text).map_err(|error| Reply::refused(format!("not base64: {error}")))?;
     decode_batch(bytes.into(), &Limits::default())
@@ -22,7 +22,7 @@ pub fn decode(text: &str) -> Result<(RecordBatch, Metadata), Reply> {
 /// Reads the batch of a request, and the name of the method in its metadata.
 ///
 /// # Errors
-/// A refusal, as for [`decode`], and when no method is named.
+/// A refusal, as for [`decode`], or if no method is named.
 pub fn decode_request(text: &str) -> Result<(String, RecordBatch, Metadata), Reply> {
     let (params, metadata) = decode(text)?;
     let method = metadata.get_str(keys::METHOD).map(ToOwned::to_owned);
@@ -33,7 +33,7 @@ pub fn decode_request(text: &str) -> Result<(String, RecordBatch, Metadata), Rep
 /// Writes a batch for a reply.
 ///
 /// # Errors
-/// A refusal, when the batch cannot be written.
+/// A refusal, if the batch cannot be written.
 pub fn encode(batch: &RecordBatch, metadata: &Metadata) -> Result<String, Reply> {
     let bytes = encode_batch(batch, metadata);
     let bytes = bytes.map_err(|error| Reply::refused(format!("the batch cannot be relayed: {error}")))?;
@@ -86,7 +86,7 @@ mod tests {
     fn what_is_not_a_batch_is_refused() {
         assert!(refusal(decode("%")).contains("base64"));
         assert!(refusal(decode("AAAA")).contains("IPC"));
-        // The URL alphabet, and a padding that is missing.
+        // The URL alphabet, and missing padding.
         assert!(refusal(decode("_-__")).contains("base64"));
         assert!(refusal(decode("AAA")).contains("base64"));
     }

@@ -10,10 +10,10 @@ use crate::stream::{self, Ended};
 use serde_json::Value;
 use std::io::{self, BufRead, Write};
 
-/// Carries out instructions until `shutdown` or the end of the input.
+/// Executes instructions until `shutdown` or the end of the input.
 ///
 /// # Errors
-/// When the control channel fails.
+/// If the control channel fails.
 pub fn serve(mut control: Control<impl BufRead, impl Write>) -> io::Result<()> {
     let mut connection = None;
     let shutdown = loop {

@@ -19,16 +19,16 @@ use vgi_rpc_stdio::{Child, Client, External, Remote, ShmClient};
 
 /// How long a child may take to end: less than the five seconds after which the harness kills this process.
 const GRACE: Duration = Duration::from_secs(3);
-/// The environment variable that names a file for what was done with shared memory.
+/// The environment variable that names a file for the shared memory counts.
 const COUNTS: &str = "VGI_CONF_SHM_COUNTS";
 
 /// A connection, and the protocol that its calls address.
 pub struct ConnectedTarget {
     remote: Remote,
-    /// Makes the calls that belong to no session.
+    /// Makes the calls outside sessions.
     client: Client,
     http: Option<Http>,
-    /// What was done with shared memory.
+    /// The shared memory counts.
     shared_memory: Option<Counters>,
 }
 
@@ -36,7 +36,7 @@ impl ConnectedTarget {
     /// Connects.
     ///
     /// # Errors
-    /// Why that is not possible.
+    /// If that fails, with the reason.
     pub fn open(connect: Connect, logs: &SharedLogs) -> Result<Self, Box<dyn Error>> {
         let external = connect.external.then(external).transpose()?;
         let (mut http, mut shared_memory) = (None, None);
@@ -48,7 +48,7 @@ impl ConnectedTarget {
                 spawn(argv)?.shared_memory(shared)
             }
             Target::Unix(path) => vgi_rpc_unix::connect_unix(path)?,
-            // An empty host is left out.
+            // An empty host is omitted.
             Target::Tcp(address) => vgi_rpc_unix::connect_tcp(address.strip_prefix(':').unwrap_or(address))?,
             Target::Http(url) => {
                 let server = options(&connect)?.build(url)?;
@@ -65,13 +65,13 @@ impl ConnectedTarget {
         Ok(Self { remote: Remote::new(connect.protocol), client, http, shared_memory })
     }
 
-    /// What is called, and what calls are made with: the innermost session, if there is one.
+    /// Returns what is called, and the client for it: the innermost session's, if there is one.
     pub fn client(&mut self) -> (&Remote, &mut Client) {
         let session = self.http.as_mut().and_then(Http::client);
         (&self.remote, session.unwrap_or(&mut self.client))
     }
 
-    /// What there is over HTTP only.
+    /// Returns what exists only over HTTP.
     ///
     /// # Errors
     /// A refusal, on any other transport.
@@ -79,15 +79,15 @@ impl ConnectedTarget {
         self.http.as_mut().ok_or_else(|| Reply::refused("op requires http transport"))
     }
 
-    /// Closes the connection, and its sessions before.
+    /// Closes the sessions, and then the connection.
     pub fn close(self) {
         self.http.into_iter().for_each(Http::close);
-        // A process that ends in some other way than it should is of no interest any more.
+        // An unusual exit of the process no longer matters.
         let _ = self.client.close();
         if let (Some(counters), Some(path)) = (self.shared_memory, std::env::var_os(COUNTS)) {
             let Counts { attached, written, read, .. } = counters.counts();
             let file = OpenOptions::new().append(true).create(true).open(path);
-            // The lane fails if nothing is there.
+            // The lane fails if this is not written.
             let _ = file.and_then(|mut file| writeln!(file, "{attached} {written} {read}"));
         }
     }
@@ -102,7 +102,7 @@ fn spawn(argv: &[String]) -> Result<Client, Box<dyn Error>> {
     Ok(Client::new(child, Limits::default()))
 }
 
-/// What fetches objects: the suite's store is on this machine, without TLS.
+/// Returns the settings for fetching objects: the suite's store is on this machine, without TLS.
 fn external() -> Result<External, Box<dyn Error>> {
     let policy = UrlPolicy::https_or_http_loopback();
     let options = FetchOptions { policy, ..FetchOptions::default() };

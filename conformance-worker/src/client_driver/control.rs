@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Write};
 pub struct Control<R, W> {
     input: R,
     output: W,
-    /// What the server logged since the last reply.
+    /// The server's logs since the last reply.
     logs: SharedLogs,
 }
 
@@ -16,7 +16,7 @@ impl<R: BufRead, W: Write> Control<R, W> {
         Self { input, output, logs: SharedLogs::default() }
     }
 
-    /// Where the logs of the next reply are gathered.
+    /// Returns the collector for the logs of the next reply.
     pub fn logs(&self) -> &SharedLogs {
         &self.logs
     }
@@ -24,7 +24,7 @@ impl<R: BufRead, W: Write> Control<R, W> {
     /// Reads the next instruction; `None` at the end of the input.
     ///
     /// # Errors
-    /// When the channel fails. The inner error says what is wrong with the instruction.
+    /// If the channel fails. The inner error describes an invalid instruction.
     pub fn read(&mut self) -> io::Result<Option<Result<Instruction, String>>> {
         let mut line = Vec::new();
         self.input.read_until(b'\n', &mut line)?;
@@ -34,7 +34,7 @@ impl<R: BufRead, W: Write> Control<R, W> {
     /// Writes the one reply to an instruction.
     ///
     /// # Errors
-    /// When the channel fails.
+    /// If the channel fails.
     pub fn write(&mut self, reply: Reply) -> io::Result<()> {
         serde_json::to_writer(&mut self.output, &reply.finish(self.logs.take()))?;
         self.output.write_all(b"\n")?;

@@ -1,4 +1,4 @@
-//! What the server says about itself: the one instruction whose reply is decoded. CLIENT_DRIVER_PROTOCOL 4.3.
+//! The description of the server: the only instruction whose reply is decoded. CLIENT_DRIVER_PROTOCOL 4.3.
 
 use crate::batches::encode_schema;
 use crate::reply::Reply;
@@ -8,12 +8,12 @@ use vgi_rpc_protocol::service::{MethodKind, StreamKind};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_stdio::{CallError, Client};
 
-/// Version of the format. It does not change any more: a new one would be another protocol.
+/// Version of the format. It is fixed: a new one would be another protocol.
 const DESCRIBE_VERSION: &str = "5";
-/// How the names of the framework's own protocols begin.
+/// The prefix of the framework's own protocols.
 const FRAMEWORK: &str = "vgi_rpc.";
 
-/// Describes the first protocol that is not the framework's own.
+/// Describes the first protocol that does not belong to the framework.
 pub fn describe(client: &mut Client) -> Result<Reply, Reply> {
     let (list, description) =
         ask(client).map_err(|error| Reply::failed(&error).with("describe", Value::Null))?;

@@ -1,4 +1,4 @@
-//! What there is over HTTP only: capabilities, upload URLs, and the stack of sessions. CLIENT_DRIVER_PROTOCOL 4.10.
+//! Instructions only for HTTP: capabilities, upload URLs, and the stack of sessions. CLIENT_DRIVER_PROTOCOL 4.10.
 
 use crate::instruction::Instruction;
 use crate::reply::{Reply, SharedLogs};
@@ -7,13 +7,13 @@ use vgi_rpc_http::client::{Client, External, HttpClient, Session, SessionState};
 use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::http::capabilities::Capabilities;
 
-/// One server, and the sessions that were begun.
+/// One server, and its open sessions.
 pub struct Http {
     server: HttpClient,
     /// Innermost last.
     sessions: Vec<Session>,
     logs: SharedLogs,
-    /// What fetches objects, if that is asked for.
+    /// Fetches objects, if enabled.
     external: Option<External>,
 }
 
@@ -22,7 +22,7 @@ impl Http {
         Self { server, sessions: Vec::new(), logs, external }
     }
 
-    /// The client of the innermost session.
+    /// Returns the client of the innermost session.
     pub fn client(&mut self) -> Option<&mut Client> {
         self.sessions.last_mut().map(|session| &mut **session)
     }
@@ -32,7 +32,7 @@ impl Http {
         self.sessions.into_iter().rev().for_each(drop);
     }
 
-    /// Carries out an instruction that is for HTTP only.
+    /// Executes an instruction that is only for HTTP.
     pub fn carry_out(&mut self, instruction: Instruction) -> Result<Reply, Reply> {
         match instruction {
             Instruction::Capabilities => {
@@ -82,7 +82,7 @@ impl Http {
         Ok(Reply::ok())
     }
 
-    /// A session that no call has opened yet.
+    /// Returns a session that no call has opened yet.
     fn another(&self) -> Session {
         self.prepared(self.server.session())
     }

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
-/// One line of the control channel. Fields that are not listed are ignored, as the contract demands.
+/// One line of the control channel. Unknown fields are ignored, as the contract requires.
 ///
-/// `stream_open` says whether the stream is an exchange, which is not read: the client does not guess it either. It
-/// learns it from the first `tick` or `exchange`.
+/// `stream_open` states whether the stream is an exchange. This is ignored, since the client does not know it either
+/// until the first `tick` or `exchange`.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Instruction {
@@ -36,13 +36,13 @@ pub struct Connect {
     pub target: Target,
     /// Wire name of the protocol that calls address.
     pub protocol: String,
-    /// Whether the client is to fetch what pointers lead to.
+    /// Whether the client fetches the targets of pointers.
     #[serde(default)]
     pub external: bool,
-    /// Absent for the client's default, null for requests that are not compressed, or a level of zstd.
+    /// Absent for the client's default, null for uncompressed requests, or a level of zstd.
     #[serde(default, deserialize_with = "present")]
     pub compression_level: Option<Option<i32>>,
-    /// Bytes of the segment of the transport `shm`.
+    /// Size of the segment of the transport `shm`, in bytes.
     #[serde(default = "default_shm_size")]
     pub shm_size: u64,
     /// Headers of every HTTP request.
@@ -50,38 +50,38 @@ pub struct Connect {
     pub headers: BTreeMap<String, String>,
 }
 
-/// A transport, and where it leads.
+/// A transport, and its address.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(tag = "transport", content = "target", rename_all = "lowercase")]
 pub enum Target {
     /// A program and its arguments.
     Stdio(Vec<String>),
-    /// As `Stdio`, with shared memory.
+    /// Like `Stdio`, with shared memory.
     Shm(Vec<String>),
     /// The path of a socket.
     Unix(String),
-    /// `HOST:PORT`; an empty host stands for 127.0.0.1.
+    /// `HOST:PORT`; an empty host means 127.0.0.1.
     Tcp(String),
     /// A base URL.
     Http(String),
 }
 
 impl Instruction {
-    /// Reads one line.
+    /// Parses one line.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// If the line is invalid, with the reason.
     pub fn parse(line: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(line).map_err(|error| format!("the instruction cannot be read: {error}"))
     }
 }
 
-/// The size of a segment that is not given.
+/// The default size of a segment.
 fn default_shm_size() -> u64 {
     4 << 20
 }
 
-/// A field that is there, whatever it holds.
+/// Returns the value of a field that is present, even if it is null.
 fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<i32>>, D::Error> {
     Option::deserialize(field).map(Some)
 }

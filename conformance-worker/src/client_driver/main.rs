@@ -1,8 +1,8 @@
-//! Exposes the client of this project to the conformance suite of vgi-rpc: reads instructions on stdin, carries them out
-//! with the client, and writes what came of them to stdout. The contract is CLIENT_DRIVER_PROTOCOL.
+//! Exposes this project's client to the conformance suite of vgi-rpc: reads instructions on stdin, executes them with the
+//! client, and writes the results to stdout. The contract is CLIENT_DRIVER_PROTOCOL.
 //!
-//! This is a relay. It decodes no values, resolves no pointers, retries nothing and chooses neither protocol nor method:
-//! whatever it did in the client's place, the suite could not find missing in the client.
+//! It only relays: it decodes no values, resolves no pointers, retries nothing and chooses neither protocol nor method.
+//! Otherwise the suite could not detect that the client lacks such a feature.
 
 // Where things are:
 //
@@ -13,10 +13,10 @@
 // | `control` | lines in and lines out |
 // | `batches` | batches as base64 of IPC streams |
 // | `connection` | the one connection |
-// | `http` | what there is over HTTP only, sessions above all |
+// | `http` | what exists only over HTTP, mainly sessions |
 // | `calls` | instructions outside a stream |
 // | `stream` | instructions while a stream is open |
-// | `describe` | what the server says about itself |
+// | `describe` | the description of the server |
 
 mod batches;
 mod calls;

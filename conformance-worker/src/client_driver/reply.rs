@@ -5,22 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_stdio::CallError;
 
-/// A reply without the logs that go with it.
+/// A reply without its logs.
 #[derive(Debug)]
 pub struct Reply(Map<String, Value>);
 
 impl Reply {
-    /// The instruction was carried out.
+    /// Returns a reply that the instruction was executed.
     pub fn ok() -> Self {
         Self(Map::from_iter([("ok".to_owned(), true.into()), ("error".to_owned(), Value::Null)]))
     }
 
-    /// The instruction was not carried out.
+    /// Returns a reply that the instruction was not executed.
     pub fn refused(reason: impl Into<String>) -> Self {
         Self(Map::from_iter([("ok".to_owned(), false.into()), ("error".to_owned(), reason.into().into())]))
     }
 
-    /// The instruction was carried out, and the server or the client reported an error.
+    /// Returns a reply that the instruction was executed, and the server or the client reported an error.
     pub fn failed(error: &CallError) -> Self {
         Self::ok().with("error", error_object(error))
     }
@@ -31,7 +31,7 @@ impl Reply {
         self
     }
 
-    /// Adds the logs that came meanwhile.
+    /// Adds the logs received since the last reply.
     pub fn finish(self, logs: Vec<LogMessage>) -> Value {
         Value::Object(self.with("logs", logs.into_iter().map(log_object).collect::<Vec<_>>()).0)
     }
@@ -58,7 +58,7 @@ fn error_object(error: &CallError) -> Value {
     }
 }
 
-/// The name of an error that is the client's own.
+/// Returns the name of an error raised by the client itself.
 fn own_type(error: &CallError) -> &'static str {
     match error {
         CallError::Transport(_) => "TransportError",
@@ -84,7 +84,7 @@ impl SharedLogs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(log);
     }
 
-    /// Takes what waits: each log is delivered once.
+    /// Takes the pending logs: each is delivered once.
     pub fn take(&self) -> Vec<LogMessage> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -15,18 +15,18 @@ use vgi_rpc_stdio::{CallError, Stream};
 
 /// What ended the loop of a stream.
 pub enum Ended {
-    /// The stream is over; the connection goes on.
+    /// The stream has ended; the connection remains.
     Stream,
-    /// `shutdown`, which is not answered yet.
+    /// `shutdown`, which has not been answered yet.
     Shutdown,
     /// The end of the input.
     Input,
 }
 
-/// Opens a stream, and carries out instructions until it is over.
+/// Opens a stream, and executes instructions until it ends.
 ///
 /// # Errors
-/// When the control channel fails.
+/// If the control channel fails.
 pub fn serve(
     control: &mut Control<impl BufRead, impl Write>,
     connection: &mut ConnectedTarget,
@@ -55,7 +55,7 @@ pub fn serve(
     read(control, stream)
 }
 
-/// Carries out instructions until the stream is over.
+/// Executes instructions until the stream ends.
 fn read(control: &mut Control<impl BufRead, impl Write>, mut stream: Stream<'_>) -> io::Result<Ended> {
     loop {
         let request = match control.read()? {
@@ -86,7 +86,7 @@ fn read(control: &mut Control<impl BufRead, impl Write>, mut stream: Stream<'_>)
     }
 }
 
-/// What a turn of a stream came to.
+/// The result of a turn of a stream.
 struct Turn {
     reply: Reply,
     over: bool,
@@ -102,14 +102,14 @@ impl Turn {
         Ok(Self { reply: reply.with("done", over).with("batch_b64", batch), over })
     }
 
-    /// Adds what resumes the stream after this turn.
+    /// Adds the token that resumes the stream after this turn.
     fn with_token(self, stream: &Stream<'_>) -> Self {
         let token = stream.resume_token().map(|token| STANDARD.encode(token.to_bytes()));
         Self { reply: self.reply.with("token", token), ..self }
     }
 }
 
-/// Asks a producer for its next batch. Of the input, only the metadata counts.
+/// Requests a producer's next batch. Only the metadata of the input is used.
 fn tick(stream: &mut Stream<'_>, input: Option<&str>) -> Result<Turn, Reply> {
     let metadata = input.map(decode).transpose()?.map(|(_, metadata)| metadata);
     Turn::new(stream.tick(&metadata.unwrap_or_default()))

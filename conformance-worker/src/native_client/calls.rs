@@ -1,4 +1,4 @@
-//! Unary calls, and what the server says about itself.
+//! Unary calls, and the description of the server.
 
 use crate::report::{Outcome, expect};
 use arrow_array::cast::AsArray;
@@ -24,7 +24,7 @@ pub const CASES: [(&str, Case); 3] = [
     ("a_large_response", large_response),
 ];
 
-/// What there is on connections of bytes only.
+/// The cases only for byte-stream connections.
 pub const BYTES: [(&str, Case); 1] = [("transport_options", transport_options)];
 
 /// One row of parameters.
@@ -42,7 +42,7 @@ pub fn number(value: i64) -> ArrayRef {
     Arc::new(Int64Array::from(vec![value]))
 }
 
-/// Calls a method that takes one value and gives one, both called as the reference calls them.
+/// Calls a method with one parameter and a result, which have the reference's names.
 pub fn call(
     client: &mut Client,
     service: &Remote,
@@ -54,7 +54,7 @@ pub fn call(
     column.cloned().ok_or_else(|| format!("expected one row of a column result, got {result:?}").into())
 }
 
-/// Calls a method that gives a number.
+/// Calls a method that returns a number.
 pub fn call_number(
     client: &mut Client,
     service: &Remote,
@@ -111,7 +111,7 @@ fn describe(client: &mut Client, service: &Remote) -> Outcome {
         expect(&format!("result of {}", method.name), &method.result, &result)?;
         expect(&format!("header of {}", method.name), &method.header, &None)?;
     }
-    // The call's own kind is checked against this from now on.
+    // From now on the kind of the call is checked against this.
     let method = service.method("echo_bytes");
     let wrong = client.stream(&method, &params([])?).and_then(|mut stream| stream.tick(&Metadata::new()));
     match wrong {
@@ -130,7 +130,7 @@ fn echo_bytes(client: &mut Client, service: &Remote) -> Outcome {
     Ok(())
 }
 
-/// Gets 32 KiB of a pattern.
+/// Requests 32 KiB of a pattern.
 pub fn large_response(client: &mut Client, service: &Remote) -> Outcome {
     let expected: Vec<u8> = (0..32768_u32).map(|i| u8::try_from(i % 251)).collect::<Result<_, _>>()?;
     let bytes = call(client, service, "large_response", &params([("size", number(32768))])?)?;
@@ -138,7 +138,7 @@ pub fn large_response(client: &mut Client, service: &Remote) -> Outcome {
     expect("the bytes are those of the pattern", bytes == Some(&expected), true)
 }
 
-/// Synthetic: reflection does not describe it.
+/// A synthetic method: reflection does not describe it.
 fn transport_options(client: &mut Client, service: &Remote) -> Outcome {
     let mut metadata = Metadata::new();
     metadata.push(keys::TRANSPORT_SHM, "false");

@@ -1,4 +1,4 @@
-//! An exchange whose batches have a declared schema that no sample would give.
+//! An exchange whose batches have a declared schema that cannot be inferred from samples.
 
 use crate::calls::{Case, params};
 use crate::report::{Outcome, expect};

@@ -1,4 +1,4 @@
-//! Results and requests that lie in the worker's own store.
+//! Results and requests in the worker's own store.
 
 use crate::calls::{PROTOCOL, call, large_response, number, params};
 use crate::report::{Outcome, Report, expect};
@@ -10,7 +10,7 @@ use vgi_rpc_connect::{CallError, Client, External, Remote, connect};
 use vgi_rpc_external::{HttpFetcher, HttpOptions};
 use vgi_rpc_protocol::external::{FetchOptions, UrlPolicy};
 
-/// Bytes of a request that are more than this worker takes.
+/// Size of a request that is larger than this worker accepts.
 const LARGE: usize = 32768;
 
 /// Runs the cases of external storage.
@@ -26,7 +26,7 @@ pub fn run(address: &str, report: &mut Report) {
     report.add("close", client.close().map_err(Into::into));
 }
 
-/// A client that fetches from this machine, where the worker has its store.
+/// Returns a client that fetches from this machine, where the worker's store is.
 fn fetching(address: &str) -> Result<Client, Box<dyn Error>> {
     let policy = UrlPolicy::https_or_http_loopback();
     let options = FetchOptions { policy, ..FetchOptions::default() };
@@ -34,7 +34,7 @@ fn fetching(address: &str) -> Result<Client, Box<dyn Error>> {
     Ok(connect(address)?.external(External::new(options, fetcher)))
 }
 
-/// A client that fetches nothing does not take a pointer for an empty result.
+/// A client that does not fetch must not treat a pointer as an empty result.
 fn refuse(address: &str) -> Outcome {
     let method = Remote::new(PROTOCOL);
     let size = i64::try_from(LARGE)?;

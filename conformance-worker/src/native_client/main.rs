@@ -1,16 +1,16 @@
-//! Calls the reference's worker for native clients with the client of this project, and prints what came of each case: a
-//! line that begins with `passed`, `failed` or `skipped`, the name of the case, and why if it did not pass.
+//! Calls the reference's worker for native clients with this project's client, and prints the result of each case: a line
+//! that begins with `passed`, `failed` or `skipped`, followed by the case's name, and the reason unless it passed.
 //!
-//! The conformance suite drives servers with batches that Python has made, so that it cannot tell whether a client makes its
-//! batches by the declared schema. The contract is `native-client-conformance.md`, where that is not out of date: what it
-//! calls `__describe__` is `vgi_rpc.Reflection.v1` by now.
+//! The conformance suite drives servers with batches made by Python, so it cannot check whether a client builds its
+//! batches with the declared schema. The contract is `native-client-conformance.md`, except where it is out of date: its
+//! `__describe__` is now `vgi_rpc.Reflection.v1`.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
 // | `report` | the outcome of each case |
-// | `calls` | unary calls, and what the server says about itself |
+// | `calls` | unary calls, and the description of the server |
 // | `producers`, `exchange` | streams |
 // | `typed` | the batches of the exchange |
 // | `sessions` | sticky sessions |
@@ -35,15 +35,15 @@ use vgi_rpc_connect::{Client, Remote, connect};
 #[derive(Parser)]
 #[command(about = "Runs the cases for native clients against the reference's worker")]
 struct Arguments {
-    /// Which cases are run.
+    /// The cases to run.
     lane: Lane,
-    /// Where the worker is: what `vgi_rpc_connect` takes.
+    /// The worker's address, for `vgi_rpc_connect`.
     address: String,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Lane {
-    /// A connection of bytes.
+    /// A byte-stream connection.
     Bytes,
     /// HTTP without options.
     Http,
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The cases that are the same on every transport, all of them with one client.
+/// Runs the cases that are the same on every transport, all with one client.
 fn run_calls(lane: Lane, address: &str, report: &mut Report) {
     let mut client = match connect(address) {
         Ok(client) => client,

@@ -21,11 +21,11 @@ pub const CASES: [(&str, Case); 6] = [
     ("left_early", left_early),
 ];
 
-/// More than fits into one response, where the worker has a budget for each.
+/// More than fits into one response, if the worker has a budget for each.
 pub const LARGE: [(&str, Case); 1] =
     [("a_sequence_of_a_hundred", |client, service| sequence(client, service, 100, 1024))];
 
-/// A batch's rows, once its schema is found to be the declared one.
+/// Returns a batch's rows, after checking that it has the declared schema.
 fn rows(batch: &RecordBatch) -> Result<Vec<Row>, Box<dyn Error>> {
     let declared = Schema::new(vec![
         Field::new("index", DataType::Int64, false),
@@ -38,7 +38,7 @@ fn rows(batch: &RecordBatch) -> Result<Vec<Row>, Box<dyn Error>> {
     Ok((0..batch.num_rows()).map(|row| (index.value(row), payload.value(row).to_vec())).collect())
 }
 
-/// The rows of each batch of a stream, which is over afterwards.
+/// Returns the rows of each batch of a stream, which has then ended.
 fn batches(
     client: &mut Client,
     service: &Remote,
@@ -50,7 +50,7 @@ fn batches(
     for batch in stream.by_ref() {
         batches.push(rows(&batch?)?);
     }
-    // Once over, it stays so, and nothing is asked of the server.
+    // After the end, it stays ended, and no request is made.
     for _ in 0..2 {
         expect("nothing after the end", stream.next().is_none(), true)?;
     }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Debug;
 
-/// What a case came to. The error says why it failed.
+/// The result of a case. The error says why it failed.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
 /// Prints a line for each case.

@@ -16,7 +16,7 @@ const CASES: [(&str, Case); 5] = [
     ("dropping_it_ends_it", dropped),
     ("left_open_and_resumed", resumed),
 ];
-/// What the worker has every request of a session repeat.
+/// The header that every request of a session must repeat.
 const ECHOED: (&str, &str) = ("x-vgi-worker-affinity", "client-worker");
 
 pub fn run(url: &str, report: &mut Report) {
@@ -50,7 +50,7 @@ fn increment(session: &mut Session, service: &Remote, by: i64, expected: i64) ->
     expect("value", value, expected)
 }
 
-/// A call of a session that the server does not have any more: a typed error of the server.
+/// Makes a call in a session that the server no longer has: it must fail with a typed error of the server.
 fn expect_lost(session: &mut Session, service: &Remote) -> Outcome {
     let method = service.method("increment_client_session");
     match session.unary(&method, &params([("by", number(1))])?) {

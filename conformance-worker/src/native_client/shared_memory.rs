@@ -1,4 +1,4 @@
-//! Shared memory: negotiated, and used both ways.
+//! Shared memory: negotiated, and used in both directions.
 
 use crate::calls::{PROTOCOL, call, params};
 use crate::report::{Outcome, expect};
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use vgi_rpc_connect::{Remote, connect};
 use vgi_rpc_stdio::ShmClient;
 
-/// Larger than what either side sends as it is.
+/// Larger than what either side sends inline.
 const BYTES: usize = 300_000;
 
-/// Echoes bytes by way of a segment, as many as do not fit, and again.
+/// Echoes bytes through a segment, then too many for it, then again through it.
 pub fn run(address: &str) -> Outcome {
     let shared = ShmClient::new(2 << 20);
     let counters = shared.counters().clone();

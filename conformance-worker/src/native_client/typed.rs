@@ -1,4 +1,4 @@
-//! The declared schema of the exchange, and batches of it.
+//! The declared schema of the exchange, and batches with it.
 
 use arrow_array::builder::{ListBuilder, StringBuilder, StringDictionaryBuilder};
 use arrow_array::types::{Int16Type, Int32Type};
@@ -33,25 +33,25 @@ fn nested() -> Fields {
     ])
 }
 
-/// One row with a null in every column.
+/// Returns one row with a null in every column.
 ///
 /// # Errors
-/// When the columns do not fit the schema.
+/// If the columns do not match the schema.
 pub fn nulls() -> Result<RecordBatch, ArrowError> {
     let schema = schema();
     let columns = schema.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
     RecordBatch::try_new(schema, columns)
 }
 
-/// No rows, and the schema all the same.
+/// Returns no rows, with the full schema.
 pub fn no_rows() -> RecordBatch {
     RecordBatch::new_empty(schema())
 }
 
-/// One row with a value in every column, and nulls inside of those.
+/// Returns one row with a value in every column, and nulls inside these.
 ///
 /// # Errors
-/// When the columns do not fit the schema.
+/// If the columns do not match the schema.
 pub fn values() -> Result<RecordBatch, ArrowError> {
     let mut tags = ListBuilder::new(StringBuilder::new());
     tags.append_value([Some("red"), None, Some("")]);

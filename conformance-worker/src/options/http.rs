@@ -1,10 +1,10 @@
-//! The flags that say how HTTP is served, beside those that every worker has. FIXTURES 2.2.
+//! The flags for HTTP, in addition to those of every worker. FIXTURES 2.2.
 
 use clap::{Args, ValueEnum};
 use std::time::Duration;
 use vgi_rpc_protocol::http::token::TokenKey;
 
-/// How HTTP is served.
+/// The settings of HTTP.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "The suite's HTTP")]
 pub struct HttpOptions {
@@ -16,11 +16,11 @@ pub struct HttpOptions {
     #[arg(long)]
     pub no_sticky: bool,
 
-    /// Have clients of sticky sessions send no further header
+    /// Require no additional header from clients of sticky sessions
     #[arg(long)]
     pub no_sticky_echo: bool,
 
-    /// Keep a sticky session for so long
+    /// Keep a sticky session for this long
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub sticky_ttl: Duration,
 
@@ -48,7 +48,7 @@ pub struct HttpOptions {
     #[arg(long, value_name = "KEYS", default_value = "")]
     pub proof_secrets: String,
 
-    /// Accept proofs that are so much too old or too new
+    /// Accept proofs that are too old or too new by this much
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub proof_skew: u32,
 
@@ -60,9 +60,9 @@ pub struct HttpOptions {
 /// Whether requests must prove that a proxy forwarded them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProofMode {
-    /// Proofs are not looked at.
+    /// Proofs are ignored.
     Off,
-    /// Proofs are looked at, and requests without one served.
+    /// Proofs are checked, and requests without one are served.
     Allow,
     /// Requests without a proof are refused.
     Require,

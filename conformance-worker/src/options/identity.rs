@@ -12,19 +12,19 @@ pub struct IdentityOptions {
     pub identity: HostedIdentity,
 
     /// Seal grants with this key of 32 bytes in base64; can be repeated, the first one seals [default: the suite's two]
-    // For tests alone: any user of the machine can read a process's arguments.
+    // Only for tests: any user of the machine can read a process's arguments.
     #[arg(long, value_name = "BASE64", requires = "identity")]
     pub grant_key: Vec<String>,
 }
 
-/// What of `vgi_rpc.Identity.v2` is hosted.
+/// Which parts of `vgi_rpc.Identity.v2` are hosted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum HostedIdentity {
     /// Nothing.
     Off,
     /// Both methods, with the suite's hooks.
     Both,
-    /// `introspect_token` alone.
+    /// Only `introspect_token`.
     IntrospectOnly,
     /// `introspect_token` with the suite's hook, and `issue_grant` with sealed grants; and conformance.Whoami.v1.
     Grants,

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::external::{Caps, Externalisation, FetchOptions, UrlPolicy};
 
-/// Where large batches are stored, and what is fetched.
+/// Where large batches are stored, and which objects are fetched.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "External storage, on every transport")]
 pub struct StorageOptions {
@@ -12,7 +12,7 @@ pub struct StorageOptions {
     #[arg(long, value_name = "URL")]
     pub fake_storage: Option<String>,
 
-    /// Store batches of at least so many bytes
+    /// Store batches of at least this many bytes
     #[arg(long, value_name = "BYTES", default_value_t = 4096)]
     pub externalize_threshold: u64,
 
@@ -20,11 +20,11 @@ pub struct StorageOptions {
     #[arg(long, value_enum, default_value_t = Compression::None)]
     compression: Compression,
 
-    /// Fetch objects of at most so many bytes, as they are stored
+    /// Fetch objects of at most this many bytes, as they are stored
     #[arg(long, value_name = "BYTES", default_value_t = Caps::default().max_fetch_bytes)]
     max_fetch_bytes: u64,
 
-    /// Fetch objects of at most so many bytes after decompression [default: 16 times the other limit]
+    /// Fetch objects of at most this many bytes after decompression [default: 16 times the other limit]
     #[arg(long, value_name = "BYTES")]
     max_decompressed_fetch_bytes: Option<u64>,
 
@@ -43,7 +43,7 @@ enum Compression {
 }
 
 impl StorageOptions {
-    /// How outputs are stored, beside what the flags of every worker say.
+    /// Returns how outputs are stored, in addition to the flags of every worker.
     pub fn externalisation(&self, worker: Externalisation) -> Externalisation {
         let coding = match self.compression {
             Compression::None => None,
@@ -52,7 +52,7 @@ impl StorageOptions {
         Externalisation { threshold: self.externalize_threshold, coding, ..worker }
     }
 
-    /// How pointers are resolved. The store is on this machine.
+    /// Returns how pointers are resolved. The store is on this machine.
     pub fn fetch_options(&self) -> FetchOptions {
         let mut policy = UrlPolicy::https_or_http_loopback();
         if self.reject_localhost_redirects {

@@ -1,4 +1,4 @@
-//! Streams that clients cancel, and what they observed of it.
+//! Streams that clients cancel, and the counts of their calls.
 
 use super::exchanges::Value;
 use super::producers::Numbered;
@@ -40,7 +40,7 @@ pub fn methods() -> Vec<MethodSpec> {
 }
 
 fn count_cancellation() {
-    // Nobody is left to tell of a failure; the count that is missing tells the test.
+    // A failure cannot be reported here; the test notices the missing count.
     let _ = cancel_probe::change(|counts| counts.on_cancel_calls += 1);
 }
 
@@ -63,7 +63,7 @@ impl Producer for CancellableProducer {
     }
 }
 
-/// Answers with what it is sent.
+/// Returns its input.
 #[derive(Serialize, Deserialize)]
 pub struct CancellableExchange;
 

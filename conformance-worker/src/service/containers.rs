@@ -8,7 +8,7 @@ use vgi_rpc_protocol::service::MethodSpec;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{Record, service};
 
-/// The methods of this theme that look at what they are given.
+/// The methods of this theme that inspect their arguments.
 #[service(name = "ConformanceService")]
 pub trait Containers {
     fn echo_enum(&self, status: Status) -> Status {
@@ -19,8 +19,8 @@ pub trait Containers {
         statuses
     }
 
-    /// Packs the arguments into a record beside what is derived from them: the distinct statuses, the first status and
-    /// point, a batch.
+    /// Packs the arguments into a record together with derived values: the distinct statuses, the first status and point,
+    /// a batch.
     fn pack_nested_containers(
         &self,
         statuses: Vec<Status>,
@@ -39,7 +39,7 @@ pub trait Containers {
     }
 }
 
-/// A row of the batch that is packed.
+/// A row of the packed batch.
 #[derive(Record)]
 struct Sample {
     value: Option<i64>,

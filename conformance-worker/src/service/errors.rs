@@ -1,4 +1,4 @@
-//! Methods that fail with the message they are given.
+//! Methods that fail with a given message.
 
 use vgi_rpc_protocol::service;
 use vgi_rpc_protocol::service::MethodSpec;

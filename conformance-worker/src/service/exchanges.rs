@@ -5,7 +5,7 @@ use arrow_array::RecordBatch;
 use vgi_rpc_protocol::prelude::*;
 use vgi_rpc_protocol::service::MethodSpec;
 
-/// What most exchanges are sent and answer with.
+/// The input and output of most exchanges.
 #[derive(Record)]
 pub struct Value {
     value: Option<f64>,
@@ -16,7 +16,7 @@ pub fn scale(factor: f64, values: Vec<Value>) -> Vec<Value> {
     values.into_iter().map(|Value { value }| Value { value: value.map(|value| value * factor) }).collect()
 }
 
-/// All values so far.
+/// The sum of all values so far.
 #[derive(Record)]
 pub struct Sum {
     running_sum: Option<f64>,
@@ -65,7 +65,7 @@ pub trait Exchanges {
         values
     }
 
-    /// Answers with what it is sent, but fails from the nth time on.
+    /// Returns its input, but fails from the nth time on.
     #[method(exchange, turn = fail_on_nth)]
     fn exchange_error_on_nth(&self, fail_on: i64) -> (i64, i64) {
         (fail_on, 0)
@@ -105,7 +105,7 @@ pub trait Exchanges {
         vec![Seen { seen: Some(String::from_utf8_lossy(seen).into()), keys: Some(keys.join(",")) }]
     }
 
-    /// Answers every input with so many rows.
+    /// Responds to every input with this many rows.
     #[method(exchange, turn = answer_with_many)]
     fn exchange_oversized(&self, rows_per_batch: i64) -> i64 {
         rows_per_batch
@@ -115,7 +115,7 @@ pub trait Exchanges {
         (0..*rows).map(Numbered::new).collect()
     }
 
-    /// Answers a batch without columns with another.
+    /// Responds to a batch without columns with another.
     #[method(exchange, input = Nothing, output = Nothing, turn = answer_with_nothing)]
     fn exchange_zero_columns(&self) {}
 

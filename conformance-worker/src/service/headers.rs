@@ -80,7 +80,7 @@ fn plain(total_expected: i64, description: String) -> ConformanceHeader {
     ConformanceHeader { total_expected, description }
 }
 
-/// The header that every implementation computes from this seed.
+/// Computes the header that every implementation computes from this seed.
 fn rich(seed: i64) -> RichHeader {
     let after = |steps: i64| seed.wrapping_add(steps);
     let (float, is_even) = (seed as f64, seed % 2 == 0);
@@ -119,7 +119,7 @@ fn texts<const N: usize>(values: [String; N]) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
 }
 
-/// Rows whose columns the caller chose.
+/// Rows whose columns the caller has chosen.
 #[derive(Serialize, Deserialize)]
 pub struct Dynamic {
     count: i64,

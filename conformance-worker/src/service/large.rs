@@ -1,4 +1,4 @@
-//! Results that are large, or that lie in external storage.
+//! Results that are large, or stored externally.
 
 use crate::storage::Storage;
 use arrow_array::{RecordBatch, StringArray};
@@ -14,7 +14,7 @@ use vgi_rpc_protocol::wire::error::RpcError;
 /// The methods of this theme.
 #[service(name = "ConformanceService")]
 pub trait Large {
-    /// Answers with so many zero bytes.
+    /// Returns this many zero bytes.
     fn oversized_unary(&self, target_bytes: i64) -> Result<Vec<u8>, RpcError> {
         if target_bytes < 0 {
             return Err(RpcError::value_error("target_bytes must be non-negative"));
@@ -33,7 +33,7 @@ struct Worker;
 
 impl Large for Worker {}
 
-/// Answers with pointers to strings, each of which is stored once.
+/// Returns pointers to strings, each of which is stored once.
 #[derive(Debug)]
 struct Published {
     store: Arc<Storage>,
@@ -42,7 +42,7 @@ struct Published {
 
 impl Published {
     fn string(&self, value: &str, with_digest: bool) -> Result<Pointer, RpcError> {
-        // A map is whole, whatever panics.
+        // The map is consistent even after a panic.
         let mut pointers = self.pointers.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (value.to_owned(), with_digest);
         if let Some(pointer) = pointers.get(&key) {
@@ -61,7 +61,7 @@ fn failed(error: impl Display) -> RpcError {
     RpcError::runtime_error(format!("the string cannot be published: {error}"))
 }
 
-/// A string that was stored before it is answered, and a pointer to it.
+/// Stores a string and returns a pointer to it.
 fn published_string(store: Option<&Arc<Storage>>) -> MethodSpec {
     let published = store.map(|store| Published { store: store.clone(), pointers: Mutex::default() });
     Method::new("published_string")

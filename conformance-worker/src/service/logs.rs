@@ -1,4 +1,4 @@
-//! Echoes that log on their way.
+//! Echoes that also log.
 
 use super::types::Utf8;
 use vgi_rpc_protocol::service::{Method, MethodSpec};
@@ -19,7 +19,7 @@ pub fn methods() -> Vec<MethodSpec> {
     ]
 }
 
-/// Answers with its argument after these logs about it.
+/// Returns its argument, after these logs about it.
 fn echo(method: &str, logs: fn(&str) -> Vec<LogMessage>) -> MethodSpec {
     Method::new(method).param("value", Utf8).returns(Utf8).unary(move |args, context| {
         for message in logs(args.get("value")?) {

@@ -1,7 +1,7 @@
 //! `ConformanceService` 2.0.0: its 90 methods, a file for each theme.
 //!
-//! Lives here: methods, their handlers and stream states, and the Arrow types and values that these are made of.
-//! Not here: which protocols a worker hosts.
+//! Contains the methods, their handlers and stream states, and their Arrow types and values. The choice of hosted
+//! protocols is not part of it.
 //!
 //! | file | subject |
 //! | --- | --- |
@@ -9,7 +9,7 @@
 //! | `records`, `record_types` | echoes of records; the records |
 //! | `parameters`, `large`, `errors`, `logs` | other unary methods |
 //! | `producers`, `exchanges`, `headers`, `cancel`, `sticky` | streams, and the unary methods about them |
-//! | `echo`, `types`, `text` | what the others are made of |
+//! | `echo`, `types`, `text` | shared by the others |
 
 mod cancel;
 mod containers;
@@ -33,7 +33,7 @@ use crate::storage::Storage;
 use std::sync::Arc;
 use vgi_rpc_protocol::service::Protocol;
 
-/// The protocol. One method publishes in the store, and fails without it.
+/// Returns the protocol. One method publishes in the store, and fails without it.
 pub fn protocol(store: Option<&Arc<Storage>>) -> Protocol {
     Protocol::new("ConformanceService")
         .version("2.0.0")

@@ -1,4 +1,4 @@
-//! Methods about parameters themselves: several of them, defaults, and answers without a value.
+//! Methods about parameters: several of them, defaults, and void results.
 
 use vgi_rpc_protocol::service;
 use vgi_rpc_protocol::service::MethodSpec;

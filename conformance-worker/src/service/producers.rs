@@ -7,12 +7,12 @@ use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::prelude::*;
 use vgi_rpc_protocol::service::MethodSpec;
 
-/// Not ASCII, so that metadata read as anything but UTF-8 shows.
+/// Not ASCII, so that metadata decoded as anything but UTF-8 is noticed.
 const LABEL: &str = "ünïcode-λ";
 /// Rows between the first values of two annotated batches.
 const ANNOTATED_STRIDE: i64 = 1_000_000;
 
-/// A row that is numbered, with ten times its number.
+/// A numbered row, with ten times its number.
 #[derive(Record)]
 pub struct Numbered {
     index: Option<i64>,
@@ -26,7 +26,7 @@ impl Numbered {
     }
 }
 
-/// Batches of rows numbered from zero, so many of so many rows.
+/// Batches of rows numbered from zero: this many, with this many rows each.
 #[derive(Serialize, Deserialize)]
 pub struct Counter {
     count: i64,
@@ -35,7 +35,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Before the first batch.
+    /// Returns the state before the first batch.
     pub fn new(count: i64, rows_per_batch: i64) -> Self {
         Self { count, rows_per_batch, current: 0 }
     }
@@ -53,7 +53,7 @@ impl Producer for Counter {
         let first = self.current.wrapping_mul(self.rows_per_batch);
         let numbers = first..first.wrapping_add(self.rows_per_batch);
         self.current += 1;
-        // As columns, since the batches are large.
+        // As whole columns, since the batches are large.
         let tens = numbers.clone().map(|number| number.wrapping_mul(10));
         turn.emit_columns(vec![
             Arc::new(Int64Array::from_iter_values(numbers)),
@@ -67,7 +67,7 @@ pub struct Value {
     value: Option<i64>,
 }
 
-/// What came with a tick.
+/// The metadata of a tick.
 #[derive(Record)]
 pub struct Tick {
     index: Option<i64>,
@@ -107,7 +107,7 @@ pub trait Producers {
         Err(RpcError::runtime_error("intentional init error"))
     }
 
-    /// Batches that carry metadata of their own.
+    /// Batches with their own metadata.
     #[method(producer, output = Value, turn = annotate)]
     fn produce_annotated_batches(&self, count: i64, rows_per_batch: i64) -> Counter {
         Counter::new(count, rows_per_batch)
@@ -156,7 +156,7 @@ pub trait Producers {
         counter.produce(turn)
     }
 
-    /// Fails where it would finish.
+    /// Fails at the point where it would finish.
     #[method(producer, output = Numbered, turn = count_and_fail)]
     fn produce_error_mid_stream(&self, emit_before_error: i64) -> Counter {
         Counter::new(emit_before_error, 1)

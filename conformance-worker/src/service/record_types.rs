@@ -1,4 +1,4 @@
-//! The records that travel in binary columns and as stream headers, and the enumeration in them.
+//! The records in binary columns and stream headers, and their enumeration.
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vgi_rpc_protocol::values::Decimal;
 use vgi_rpc_protocol::{Enum, Record};
 
-/// How far something is.
+/// The progress of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Enum)]
 #[arrow(rename_all = "UPPERCASE")]
 pub enum Status {

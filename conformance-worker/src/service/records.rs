@@ -1,4 +1,4 @@
-//! Echoes of records, each decoded and encoded anew.
+//! Echoes of records, each decoded and re-encoded.
 
 use super::record_types::{
     AllTypes, BoundingBox, ContainerWideTypes, DeepNested, EmbeddedArrow, Point, WideTypes,

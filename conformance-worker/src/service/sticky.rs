@@ -1,4 +1,4 @@
-//! A counter in a sticky session. Sessions are HTTP's, so that elsewhere every one of these methods fails.
+//! A counter in a sticky session. Sessions exist only over HTTP, so all of these methods fail on other transports.
 
 use super::types::{Int64, optional, schema};
 use arrow_array::cast::AsArray;
@@ -30,7 +30,7 @@ fn value() -> SchemaRef {
     schema(vec![optional("value", Int64)])
 }
 
-/// What a session holds.
+/// The state of a session.
 struct Counter(i64);
 
 fn counter(context: &mut CallContext) -> Result<&mut i64, RpcError> {
@@ -56,7 +56,7 @@ fn close(_: &Args, context: &mut CallContext) -> Result<i64, RpcError> {
     Ok(last)
 }
 
-/// Counts the session's counter up, so many times.
+/// Increments the session's counter this many times.
 #[derive(Serialize, Deserialize)]
 struct SessionCounterProducer {
     count: i64,
@@ -76,7 +76,7 @@ impl Producer for SessionCounterProducer {
     }
 }
 
-/// Adds what it is sent to the session's counter.
+/// Adds its input to the session's counter.
 #[derive(Serialize, Deserialize)]
 struct SessionCounterExchange;
 

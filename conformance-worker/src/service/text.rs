@@ -1,6 +1,6 @@
-//! Numbers as the reference writes them.
+//! Formats numbers like the reference.
 
-/// A float in the notation of Python: with a decimal point or an exponent of at least two digits.
+/// Formats a float in Python's notation: with a decimal point or an exponent of at least two digits.
 pub fn float(value: f64) -> String {
     if value.is_nan() {
         return "nan".into();

@@ -1,4 +1,4 @@
-//! The Arrow types that the service's signatures are made of.
+//! The Arrow types of the service's signatures.
 
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub fn timestamp_utc() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// A list of values that may be null.
+/// A list of nullable values.
 pub fn list(item: DataType) -> DataType {
     DataType::List(list_item(item))
 }
@@ -32,7 +32,7 @@ pub fn list_item(item: DataType) -> Arc<Field> {
     Arc::new(Field::new("item", item, true))
 }
 
-/// A map from text to values that may be null.
+/// A map from text to nullable values.
 pub fn map(value: DataType) -> DataType {
     DataType::Map(map_entries(value), false)
 }
@@ -43,12 +43,12 @@ pub fn map_entries(value: DataType) -> Arc<Field> {
     Arc::new(Field::new("entries", DataType::Struct(entry), false))
 }
 
-/// Text that is encoded as references into a dictionary.
+/// Dictionary-encoded text.
 pub fn dictionary() -> DataType {
     DataType::Dictionary(Box::new(Int16), Box::new(Utf8))
 }
 
-/// A field that may be null.
+/// A nullable field.
 pub fn optional(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)
 }

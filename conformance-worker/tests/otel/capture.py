@@ -1,18 +1,18 @@
-"""Captures the spans and metrics that the reference makes of calls of the conformance suite, for a Rust test to compare.
+"""Captures the reference's spans and metrics for calls of the conformance suite, for comparison in a Rust test.
 
     python3.13 -m venv VENV
     VENV/bin/pip install 'vgi-rpc[http,conformance,external]==0.52.2' opentelemetry-sdk opentelemetry-exporter-otlp-proto-http
     VENV/bin/python conformance-worker/tests/otel/capture.py
 
-It writes reference.json beside itself. The calls on byte streams are the requests of tests/golden, each on a connection of its
-own. Over HTTP they are the first stream of some of those requests, each in one POST, and two streams that a client drives. The
-reference's OTLP exporter sends to a receiver in this process, so that what is written is what was on the wire.
+It writes reference.json next to itself. The calls on byte streams are the requests of tests/golden, each on its own connection.
+Over HTTP they are the first stream of some of those requests, each in one POST, and two streams that a client drives. The
+reference's OTLP exporter sends to a receiver in this process, so the file has what was on the wire.
 
 `wire` has for each scenario the spans in the order in which they ended; `http` the same for each request, with the bytes of the
-body that was sent; `metrics` each point of the whole run over HTTP, without its value where that is a time.
+request body; `metrics` each point of the whole run over HTTP, without its value if that is a time.
 
-`external` has the spans of calls on byte streams whose batches lie in a small object store in this process. There, `STORE` stands for
-its address, 0 for a time, and the name of a span for its id as a parent.
+`external` has the spans of calls on byte streams whose batches are in a small object store in this process. There, `STORE`
+replaces its address, 0 a time, and the name of a span its id as a parent.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ GOLDEN = HERE.parents[2] / "tests" / "golden"
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER_TRACEPARENT = "00-11111111111111111111111111111111-2222222222222222-01"
 USER_AGENT = "vgi-rpc-test/1.0"
-# Of the requests of tests/golden, those that are also sent over HTTP: calls that succeed and fail, and openings of streams.
+# Requests of tests/golden that are also sent over HTTP: calls that succeed and fail, and openings of streams.
 OVER_HTTP = [
     "add_floats",
     "echo_all_types",
@@ -75,7 +75,7 @@ STATUSES = ["unset", "ok", "error"]
 
 
 class Received:
-    """What was exported."""
+    """The exported data."""
 
     def __init__(self):
         self.spans = []
@@ -221,7 +221,7 @@ def over_http(received, config, index):
             for number in (1.0, 2.0):
                 session.exchange(AnnotatedBatch(pa.record_batch({"value": pa.array([number], pa.float64())})))
         cases["an exchange of two"] = {"spans": received.take_spans()}
-    # Last: the reference forgets a trace that was in metadata only when its thread ends or the next one comes.
+    # Last: the reference keeps a trace from metadata until its thread ends or the next one arrives.
     with_metadata = with_traceparent(traced, OTHER_TRACEPARENT)
     post("with a trace in the metadata", path, with_metadata)
     post("with a trace in both", path, with_metadata, traceparent=TRACEPARENT)
@@ -230,7 +230,7 @@ def over_http(received, config, index):
 
 
 def with_traceparent(data, traceparent):
-    """The request with one more key of metadata."""
+    """Returns the request with one more metadata key."""
     sent = BytesIO()
     with pa.ipc.open_stream(BytesIO(data)) as reader:
         batch, metadata = reader.read_next_batch_with_custom_metadata()
@@ -241,7 +241,7 @@ def with_traceparent(data, traceparent):
 
 
 class Store:
-    """Keeps objects, and serves them over HTTP at URLs with credentials and a signature."""
+    """Stores objects, and serves them over HTTP at URLs with credentials and a signature."""
 
     def __init__(self):
         self.objects = {}
@@ -277,7 +277,7 @@ class Store:
 
 
 def edited(data, batch=None, **metadata):
-    """The request with another batch, and with more metadata."""
+    """Returns the request with another batch and more metadata."""
     sent = BytesIO()
     with pa.ipc.open_stream(BytesIO(data)) as reader:
         own, carried = reader.read_next_batch_with_custom_metadata()
@@ -305,7 +305,7 @@ def external(received, tracer, meter):
         )
         config = OtelConfig(tracer_provider=tracer, meter_provider=meter)
         server = instrument_server(new_server(external_location=settings), config)
-        # A request that cannot be fetched ends the reference's loop.
+        # An unfetchable request ends the reference's loop.
         with suppress(RuntimeError):
             server.serve(PipeTransport(BytesIO(request_of_store(store)), BytesIO()))
         spans = received.take_spans()
@@ -344,7 +344,7 @@ def main():
         on_wire(scenario, OtelConfig(tracer_provider=tracer, meter_provider=meter))
         wire[scenario] = received.take_spans()
     meter.shutdown()
-    # Before a trace comes in metadata, which the reference does not forget at once.
+    # Before a trace arrives in metadata, which the reference does not forget at once.
     transfers = external(received, *providers(url))
     tracer, meter = providers(url)
     http = over_http(received, OtelConfig(tracer_provider=tracer, meter_provider=meter), index)
@@ -352,10 +352,10 @@ def main():
     metrics = sorted(received.metrics, key=lambda point: (point["name"], json.dumps(point["attributes"])))
     for spans in [*wire.values(), *(case["spans"] for case in http.values()), *transfers.values()]:
         for span in spans:
-            # It is another one each time.
+            # It differs each time.
             del span["id"]
             for event in span["events"]:
-                # Paths of this machine, and lines of the reference.
+                # Contains paths of this machine, and lines of the reference.
                 event["attributes"].pop("exception.stacktrace", None)
     body = {
         "about": "Spans and metrics of vgi-rpc 0.52.2, as capture.py received them over OTLP",

@@ -1,18 +1,18 @@
-//! What differs between two lists of spans, and which of that is intended.
+//! The differences between two lists of spans, and the intended ones among them.
 
 use crate::receiver::{Point, Received};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Something that differs on purpose.
+/// An intended difference.
 pub struct Intended {
-    /// What, and why.
+    /// What differs, and why.
     about: &'static str,
     holds: fn(&Difference) -> bool,
 }
 
-/// One thing that differs.
+/// One difference.
 pub struct Difference {
     scenario: String,
     span: String,
@@ -143,7 +143,7 @@ const TRANSFER_ERROR: Intended = Intended {
     },
 };
 
-/// Calls whose outputs hold records.
+/// Calls whose outputs contain records.
 const NESTING_CALLS: [&str; 11] = [
     "echo_bounding_box",
     "echo_container_wide_types",
@@ -158,7 +158,7 @@ const NESTING_CALLS: [&str; 11] = [
     "reflection_list_protocols",
 ];
 
-/// Calls that fail with an error of the implementation's own.
+/// Calls that fail with an implementation-specific error.
 const OWN_ERRORS: [&str; 4] = [
     "a request whose object is gone",
     "exchange_cast_impossible",
@@ -181,21 +181,21 @@ const REFUSED_CALLS: [&str; 11] = [
     "two_rows",
 ];
 
-/// The series that they are counted in.
+/// The series that count them.
 pub const REFUSED_BY_OURS: [&str; 1] = [
     r#""rpc.method":"add_floats","rpc.service":"ConformanceService","rpc.system":"vgi_rpc","rpc.vgi_rpc.method_type":"unary","status":"error""#,
 ];
 
-/// What is intended on byte streams.
+/// Intended differences on byte streams.
 pub const ON_BYTES: [Intended; 6] = [ESCAPED, QUALIFIED, REFUSED, ERRORS_AND_LOGS, NESTED_STREAMS, TEXTS];
-/// What is intended of calls whose batches lie in an object store.
+/// Intended differences of calls whose batches are in an object store.
 pub const OF_TRANSFERS: [Intended; 7] =
     [ESCAPED, REFUSED, TEXTS, FETCHED_WITHIN, FETCHED_ROWS, COMPRESSED, TRANSFER_ERROR];
-/// What is intended over HTTP.
+/// Intended differences over HTTP.
 pub const OVER_HTTP: [Intended; 7] =
     [ESCAPED, QUALIFIED, REFUSED, ERRORS_AND_LOGS, WRAPPED, CURSORS, NESTED_STREAMS];
 
-/// Gathers what differs.
+/// Collects the differences.
 #[derive(Default)]
 pub struct Comparison {
     found: Vec<Difference>,
@@ -261,7 +261,7 @@ impl Comparison {
         }
     }
 
-    /// Fails unless all that differs is intended, all that is intended does differ, and more spans than this were compared.
+    /// Fails unless all differences are intended, all intended differences exist, and more spans than this were compared.
     pub fn assert_equal(self, least: usize, intended: &[Intended]) {
         assert!(self.spans > least, "{} spans were compared", self.spans);
         let other: Vec<_> = self
@@ -271,19 +271,19 @@ impl Comparison {
             .collect();
         assert!(other.is_empty(), "{} differences: {other:#?}", other.len());
         for intended in intended {
-            assert!(self.found.iter().any(intended.holds), "nothing differs any more: {}", intended.about);
+            assert!(self.found.iter().any(intended.holds), "no longer differs: {}", intended.about);
         }
     }
 }
 
-/// A span of ours in the form of the capture.
+/// Converts one of our spans to the form of the capture.
 fn span_of(span: &Received) -> Map<String, Value> {
     let events: Vec<_> = span
         .events
         .iter()
         .map(|(name, attributes)| {
             let mut attributes = attributes.clone();
-            // The capture leaves it out, as it has places of the implementation.
+            // The capture omits it, since it contains implementation-specific source locations.
             attributes.remove("exception.stacktrace");
             json!({ "name": name, "attributes": attributes })
         })
@@ -303,14 +303,14 @@ fn span_of(span: &Received) -> Map<String, Value> {
     span.as_object().unwrap().clone()
 }
 
-/// A point of ours: what it is, and its count.
+/// Converts one of our points: what it is, and its count.
 pub fn point(point: &Point) -> (String, Value) {
     let Point { scope, name, unit, description, kind, count, attributes, .. } = point;
     let about = json!([scope, name, unit, description, kind, attributes]);
     (about.to_string(), (*count).into())
 }
 
-/// The same of the capture.
+/// Converts a point of the capture likewise.
 pub fn reference_point(point: &Value) -> (String, Value) {
     let parts = ["scope", "name", "unit", "description", "kind", "attributes"];
     let about: Value = parts.map(|part| point[part].clone()).to_vec().into();

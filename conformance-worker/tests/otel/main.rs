@@ -1,6 +1,6 @@
-//! The worker's spans and metrics against the reference's, for the same calls: both as receivers of OTLP got them.
+//! Compares the worker's spans and metrics with the reference's, for the same calls: both as received over OTLP.
 //!
-//! The reference's are in `reference.json`, which `capture.py` beside it writes and describes.
+//! The reference's are in `reference.json`, which `capture.py` writes and describes.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -113,12 +113,12 @@ fn spans_and_metrics_of_calls_over_http_are_those_of_the_reference() {
     };
     let refused_ours = |line: &String| compare::REFUSED_BY_OURS.iter().any(|series| line.contains(series));
     let [missing, extra] = [only(&theirs, &ours), only(&ours, &theirs)];
-    assert!(missing.is_empty(), "the reference has, and we have not: {missing:#?}");
+    assert!(missing.is_empty(), "only in the reference: {missing:#?}");
     let extra: Vec<_> = extra.into_iter().filter(|line| !refused_ours(line)).collect();
-    assert!(extra.is_empty(), "we have, and the reference has not: {extra:#?}");
+    assert!(extra.is_empty(), "only in ours: {extra:#?}");
 }
 
-/// A request to echo a text, or what an object holds in its place.
+/// Returns a request to echo a text, or the object in its place.
 fn echo(text: &str, pointer: Option<String>) -> Vec<u8> {
     let batch = row("value", Arc::new(StringArray::from(vec![text])));
     let (batch, metadata) = match pointer {
@@ -139,7 +139,7 @@ fn echo(text: &str, pointer: Option<String>) -> Vec<u8> {
     outbox.copy_to_bytes(outbox.remaining()).to_vec()
 }
 
-/// Spans as the capture has those of transfers: without an address, times, and ids of their own.
+/// Normalizes spans like the capture's spans of transfers: without address, times, and their own ids.
 fn without_chance(mut spans: Vec<Received>, store: &Store) -> Vec<Received> {
     let all = format!("{spans:?}");
     assert!(!all.contains("s3cr3t") && !all.contains("password"), "{all}");
@@ -194,7 +194,7 @@ fn spans_of_transfers_are_those_of_the_reference() {
 }
 
 fn client(worker: &Worker) -> Client {
-    // As the client of the capture called itself.
+    // The user agent of the capture's client.
     let options = HttpOptions::default().header(USER_AGENT, HeaderValue::from_static("falcon-client/4.4.0"));
     options.build(&worker.url()).unwrap().client()
 }

@@ -1,5 +1,5 @@
-//! A small object store over HTTP, at URLs with credentials and a signature: as the capture's, with the requests that the worker
-//! makes of it.
+//! A small object store over HTTP, at URLs with credentials and a signature, like the capture's, for the worker's
+//! requests.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Objects by their paths: the bytes, and the headers that they were stored with.
+/// Objects by their paths: the bytes, and the headers from their upload.
 type Objects = HashMap<String, (Vec<u8>, String)>;
 
 /// Serves objects until the test ends.
@@ -35,7 +35,7 @@ impl Store {
         self.objects.lock().unwrap().insert(path.to_owned(), (bytes.to_vec(), String::new()));
     }
 
-    /// The URL of an object, as a client is given it.
+    /// Returns the URL of an object, as given to a client.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}?X-Signature=s3cr3t", self.address)
     }

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 pub struct Worker {
     pub receiver: Receiver,
     process: Child,
-    /// What it says when it listens.
+    /// Its first line.
     place: String,
 }
 
@@ -32,12 +32,12 @@ impl Worker {
         Self { receiver, process, place }
     }
 
-    /// Its URL, over HTTP.
+    /// Returns its URL, over HTTP.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.place.trim().strip_prefix("PORT:").unwrap())
     }
 
-    /// Sends all of a connection's bytes, and waits until the worker closes the connection: its calls have ended by then.
+    /// Sends all of a connection's bytes, and waits until the worker closes the connection: by then its calls have ended.
     pub fn converse(&self, socket: &Path, bytes: &[u8]) {
         let mut stream = UnixStream::connect(socket).unwrap();
         // It may close the connection earlier, after a request that breaks the protocol.
@@ -62,7 +62,7 @@ impl Worker {
         assert!(response.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&response));
     }
 
-    /// Has it end as an operator does, and waits until it has sent what was left.
+    /// Ends it as an operator does, and waits until it has sent its pending exports.
     pub fn end(mut self) {
         let sent = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
         assert!(sent.success());

@@ -1,4 +1,4 @@
-//! A log that something else reads, and may stop reading: FIFOs and devices.
+//! A log whose reader may stop reading: FIFOs and devices.
 #![cfg(unix)]
 
 mod common;
@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use vgi_rpc_access_log::Options;
 
-/// More than anything here should take.
+/// Longer than anything here should take.
 const LONG: Duration = Duration::from_secs(20);
 
 fn fifo(dir: &Path) -> PathBuf {
@@ -57,7 +57,7 @@ impl Reader {
         }
     }
 
-    /// The whole lines. An empty one comes first where the reader before took a part of a line with it.
+    /// Returns the whole lines. The first is empty if the previous reader read part of a line.
     fn lines(&self) -> Vec<Value> {
         let whole = self.text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         let text = std::str::from_utf8(&self.text[..whole]).unwrap();
@@ -73,7 +73,7 @@ fn records_wait_for_the_first_reader() {
     for _ in 0..5 {
         log.write(&record());
     }
-    assert!(!log.flush(Duration::from_millis(50)), "there is no reader yet");
+    assert!(!log.flush(Duration::from_millis(50)), "no reader yet");
     let lines = Reader::open(&path).until(|lines| lines.len() == 5);
     assert!(lines.iter().all(|line| line.get("dropped_records").is_none()));
     assert!(log.flush(LONG));
@@ -85,7 +85,7 @@ fn a_reader_that_stops_reading_makes_no_call_wait() {
     let dir = tempfile::tempdir().unwrap();
     let path = fifo(dir.path());
     let mut reader = Reader::open(&path);
-    // A FIFO holds 64 KiB on its own, which is some hundred records.
+    // A FIFO buffers 64 KiB itself: about a hundred records.
     let log = Options::new(&path).queue(100, 1 << 20).open().unwrap();
     let record = record();
     let begun = Instant::now();
@@ -102,7 +102,7 @@ fn a_reader_that_stops_reading_makes_no_call_wait() {
             flushed
         });
         let lines = reader.until(|lines| lines.last().is_some_and(|line| line["method"] == "last"));
-        // Records were lost more than once if the thread was late at first.
+        // Records were lost more than once if the thread started late.
         let lost: u64 = lines.iter().filter_map(|line| line["dropped_records"].as_u64()).sum();
         assert_eq!(lines.len() as u64 - 1 + lost, RECORDS);
         assert!(lost > RECORDS / 2, "{lost}");
@@ -152,7 +152,7 @@ fn a_record_of_which_a_reader_took_a_part_is_written_whole_to_the_next() {
     let path = fifo(dir.path());
     let log = Options::new(&path).open().unwrap();
     let mut first = Reader::open(&path);
-    // More than a FIFO holds.
+    // More than a FIFO can buffer.
     let mut long = record();
     long.method = "x".repeat(500_000);
     log.write(&long);
@@ -160,10 +160,10 @@ fn a_record_of_which_a_reader_took_a_part_is_written_whole_to_the_next() {
     let mut part = [0; 5000];
     let deadline = Instant::now() + LONG;
     while first.file.read(&mut part).map_or(true, |count| count == 0) {
-        assert!(Instant::now() < deadline, "nothing came");
+        assert!(Instant::now() < deadline, "nothing arrived");
     }
     drop(first);
-    // A reader that came before the log has noticed would get the rest of the line.
+    // A reader that connects before the log notices would get the rest of the line.
     std::thread::sleep(Duration::from_millis(300));
     let lines = Reader::open(&path).until(|lines| lines.len() == 2);
     assert_eq!(lines[0]["method"], long.method);
@@ -227,5 +227,5 @@ fn a_full_device_loses_nothing_that_the_queue_can_hold() {
     let lines = lines(&path);
     let reported = lines.iter().filter_map(|line| line["dropped_records"].as_u64());
     assert!(reported.sum::<u64>() >= 3);
-    assert!(lines.len() >= 3, "two that waited and one that was written at once");
+    assert!(lines.len() >= 3, "two that waited, and one written at once");
 }

@@ -1,4 +1,4 @@
-//! A log in a regular file: appending, rotating, reopening, and never cutting anything off.
+//! A log in a regular file: appending, rotating, reopening, and never truncating.
 
 mod common;
 
@@ -60,7 +60,7 @@ fn files_are_moved_aside_by_size_and_the_oldest_goes() {
     }
 }
 
-/// A restart, and a signal that reopens the path, find the file as full as it was left.
+/// The size is known after a restart, and after a signal that reopens the path.
 #[test]
 fn a_file_that_is_full_when_opened_is_moved_aside() {
     let dir = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ fn a_file_that_is_full_when_opened_is_moved_aside() {
     assert_eq!(lines(&path).len(), 1);
 }
 
-/// Moving aside by size what another process has put there would lose it.
+/// Moving the file aside because of its size would lose what another process has put there.
 #[cfg(unix)]
 #[test]
 fn rotation_moves_no_file_but_its_own() {
@@ -98,7 +98,7 @@ fn sighup_opens_the_path_anew() {
     log.write(&record());
     fs::rename(&path, &moved).unwrap();
     log.write(&record());
-    assert_eq!(lines(&moved).len(), 2, "without a signal it writes to the file it has");
+    assert_eq!(lines(&moved).len(), 2, "without a signal it writes to its open file");
     hang_up();
     write_until(&log, || path.exists());
     assert_eq!(lines(&path).len(), 1);
@@ -148,7 +148,7 @@ fn two_logs_on_one_file_lose_and_tear_nothing() {
         scope.spawn(|| (0..300).for_each(|_| append(&path, b"{\"foreign\":true}\n")));
     });
     let text = fs::read_to_string(&path).unwrap();
-    // A writer that is interrupted amid its line looks as if it had torn it, which puts an empty line behind it.
+    // A writer that is interrupted within a line seems to have torn it, and an empty line follows.
     let lines = text.lines().filter(|line| !line.is_empty());
     let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 900);
@@ -190,7 +190,7 @@ fn what_took_the_files_place_fails_nothing_and_is_reported() {
         }
         log.write(&record());
         assert_eq!(lines(&path)[0]["dropped_records"], lost - still_written, "{what}");
-        assert!(fs::read(&moved).unwrap().starts_with(&before), "nothing was cut off");
+        assert!(fs::read(&moved).unwrap().starts_with(&before), "nothing was truncated");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A log whose files are moved aside by time, one that is written in the background, and one that keeps a part of its records.
+//! Logs whose files are moved aside by time, a log written in the background, and one that samples its records.
 
 mod common;
 
@@ -10,7 +10,7 @@ use vgi_rpc_access_log::{Options, RotationPeriod};
 use vgi_rpc_protocol::access_log::SampleRate;
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// A file with this text that was written to two days ago. Returns the name that it is moved aside to, without its path.
+/// Creates a file with this text, last written two days ago. Returns the name it is moved aside to, without its path.
 fn old_file(path: &Path, text: &str) -> String {
     fs::write(path, text).unwrap();
     let written = SystemTime::now() - Duration::from_secs(2 * 24 * 3600);
@@ -50,7 +50,7 @@ fn a_file_of_an_earlier_day_is_moved_aside_and_the_oldest_of_them_go() {
     assert_eq!(lines(&path).len(), 3);
     drop(log);
 
-    // A file of that name is there already.
+    // A file of that name exists.
     let moved_again = old_file(&path, "{\"second\":1}\n");
     assert_eq!(moved_again, moved);
     let log = Options::new(&path).rotate_every(RotationPeriod::DAY, 2).open().unwrap();
@@ -59,7 +59,7 @@ fn a_file_of_an_earlier_day_is_moved_aside_and_the_oldest_of_them_go() {
     assert_eq!(fs::read_to_string(folder.path().join(format!("{moved}.1"))).unwrap(), "{\"second\":1}\n");
     drop(log);
 
-    // What is of this day stays, whoever wrote it.
+    // Today's lines stay, whichever process wrote them.
     fs::write(&path, "{}\n").unwrap();
     let log = Options::new(&path).rotate_every(RotationPeriod::DAY, 2).open().unwrap();
     log.write(&record());
@@ -85,14 +85,14 @@ fn a_log_in_the_background_rotates_too_and_keeps_what_cannot_be_written_yet() {
     log.write(&record());
     assert!(log.flush(Duration::from_secs(20)));
     assert_eq!(lines(&path).len(), 1);
-    // The file cannot be moved aside to where a folder is.
+    // The file cannot be moved aside: a folder has that name.
     fs::create_dir(&aside).unwrap();
     fs::write(aside.join("kept"), "x").unwrap();
     log.write(&record());
     assert!(!log.flush(Duration::from_millis(150)));
     assert_eq!((log.statistics().queued, log.statistics().dropped), (1, 0));
     fs::remove_dir_all(&aside).unwrap();
-    assert!(log.flush(Duration::from_secs(20)), "it is tried again");
+    assert!(log.flush(Duration::from_secs(20)), "it is retried");
     assert_eq!((lines(&aside).len(), lines(&path).len()), (1, 1));
     log.close(Duration::from_secs(1));
     log.write(&record());

@@ -1,5 +1,5 @@
-//! A file that may not grow: the size limit of the process, which stands for a full disk as well. The limit holds for the
-//! whole process, so this test is alone in its file.
+//! A file that cannot grow: the size limit of the process, as a substitute for a full disk. The limit applies to the
+//! whole process, so this is the only test of its file.
 #![cfg(unix)]
 
 mod common;
@@ -18,7 +18,7 @@ fn limit(bytes: Option<u64>) {
     setrlimit(Resource::Fsize, Rlimit { current: bytes, maximum }).unwrap();
 }
 
-/// SIGXFSZ ends a process that does not handle it, and this test with it.
+/// SIGXFSZ would end a process that does not handle it, and so this test.
 #[test]
 fn a_file_at_its_limit_fails_nothing_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -41,7 +41,7 @@ fn a_file_at_its_limit_fails_nothing_and_loses_nothing() {
         other.write(&record);
     }
     limit(unlimited);
-    assert_eq!(fs::read_to_string(&path).unwrap(), full, "nothing was taken back");
+    assert_eq!(fs::read_to_string(&path).unwrap(), full, "nothing was removed");
 
     one.write(&record);
     other.write(&record);
@@ -52,7 +52,7 @@ fn a_file_at_its_limit_fails_nothing_and_loses_nothing() {
     let written = full.lines().count() - 1;
     let [.., one_line, other_line] = &whole[..] else { panic!("{text}") };
     assert_eq!(one_line["dropped_records"], 3);
-    // One record, three and a foreign line before the limit; 20 under it, of which some fitted; three beyond.
+    // One record, three and a foreign line before the limit; 20 under it, some of which fitted; three after it.
     assert_eq!(other_line["dropped_records"], 20 - (written - 5) + 3);
     assert_eq!(whole[4]["foreign"], true);
 

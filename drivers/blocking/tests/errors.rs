@@ -1,4 +1,4 @@
-//! What the errors of the serve loop print: each cause once.
+//! The messages of the serve loop's errors: each cause occurs once.
 
 use std::error::Error;
 use std::io;

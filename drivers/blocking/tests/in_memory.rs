@@ -20,10 +20,10 @@ use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{Limits, Next};
 
-/// What the client does next, once nothing more is to be read.
+/// What the client does next, when there is nothing more to read.
 type Command = fn(&mut Connection);
 
-/// A client in memory: the server reads what it says, and writes to it.
+/// A client in memory: the server reads its output, and writes to it.
 #[derive(Clone)]
 struct Client(Arc<Mutex<State>>);
 
@@ -56,7 +56,7 @@ impl Client {
 }
 
 impl State {
-    /// Notes what came. Returns true if the client's next command may follow.
+    /// Records the events. Returns true if the client's next command may follow.
     fn read_events(&mut self) -> bool {
         loop {
             let event = match self.connection.poll_event().unwrap() {
@@ -180,7 +180,7 @@ fn records_come_before_answers_with_times_of_the_clock_that_is_set() {
         })
         .on_record(move |record| {
             assert!(Duration::ZERO < record.started && record.started < record.ended);
-            // The client's lock is free: nothing is being written.
+            // The client's lock is free: no write is in progress.
             observer.lock().seen.push(format!("record of {}", record.method));
         });
     server.serve(client.clone(), client.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! Pipes with timeouts, as a client of a child process has them.
+//! Pipes with timeouts, as used by a client of a child process.
 #![cfg(unix)]
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -10,7 +10,7 @@ use vgi_rpc_client::pipes::{is_quiet, set_nonblocking};
 use vgi_rpc_client::{Patience, Timeouts};
 
 const SHORT: Duration = Duration::from_millis(50);
-/// Long enough for anything that is to happen at all.
+/// Longer than any step that succeeds.
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
@@ -51,7 +51,7 @@ fn a_full_pipe_times_out_and_takes_more_once_it_is_read() {
         }
     };
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::TimedOut, "timed out sending"));
-    // The reader's end still blocks: it waits for all of this.
+    // The reader's end still blocks: it waits for all of these bytes.
     let mut all = vec![0; written];
     reader.read_exact(&mut all).unwrap();
     assert_eq!(patience.write_vectored(&mut writer, &[IoSlice::new(b"more")]).unwrap(), 4);

@@ -81,7 +81,7 @@ fn what_cannot_be_connected_to_is_named() {
     for address in ["tcp:", "tcp:host", "tcp:host:", "tcp:host:port", "tcp::9000", "tcp:70000"] {
         assert!(matches!(error(address), ConnectError::Port), "{address}");
     }
-    // A port that was free a moment ago.
+    // A port that was free just now.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let refused = error(&format!("tcp:{taken}")).to_string();
     assert!(refused.starts_with(&format!("cannot connect: 127.0.0.1:{taken}: ")), "{refused}");

@@ -1,4 +1,4 @@
-//! Every transport's client fetches batches that lie elsewhere, if it is set up to; otherwise a pointer is an error, not data.
+//! Clients of every transport fetch externalized batches if configured to; otherwise a pointer is an error, not data.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use arrow_array::cast::AsArray;
@@ -122,7 +122,7 @@ fn call_all(address: &str, store: &Store) {
     assert!(matches!(refused, Err(CallError::Pointer)), "{refused:?}");
     assert_eq!(store.len(), before + 1, "one result");
 
-    // What performs effects may panic: the call fails, and the client goes on.
+    // The performer of effects may panic: the call fails, and the client continues.
     let panicking = |_: &Request| -> Completion { panic!("as the test asks") };
     client.set_external(External::new(FetchOptions::default(), panicking));
     let failed = client.unary(&remote.method("answer"), &nothing()).unwrap_err();
@@ -157,7 +157,7 @@ fn call_each(mut client: Client, remote: &Remote) {
     let doubled = stream.exchange_with(&number(&column("value"), 21), &Metadata::new()).unwrap();
     assert_eq!(value(&doubled.0), 42);
     stream.close().unwrap();
-    // The client is in step.
+    // The client is still in sync.
     assert_eq!(value(&client.unary(&remote.method("answer"), &nothing()).unwrap()), 42);
 }
 

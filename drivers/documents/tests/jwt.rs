@@ -1,4 +1,5 @@
-//! A server that accepts JSON Web Tokens, and an issuer whose keys rotate, stall, lie and go away. All on real sockets.
+//! A server that accepts JSON Web Tokens, and an issuer whose keys rotate, stall, are wrong or disappear. All on real
+//! sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use base64::Engine;
@@ -22,12 +23,12 @@ use vgi_rpc_protocol::service::{Method, Protocol, Service};
 
 const ISSUER: &str = "https://login.example";
 
-/// What the issuer's server does with a request.
+/// How the issuer's server responds to a request.
 #[derive(Clone)]
 enum Behaviour {
-    /// Publishes the keys of these numbers, after a while.
+    /// Publishes the keys with these numbers, after a delay.
     Publish(Vec<u8>, Duration),
-    /// Says this, whatever it is.
+    /// Sends this text as it is.
     Say(String),
     Stall,
 }
@@ -94,7 +95,7 @@ fn answer(mut stream: TcpStream, behaviour: &Mutex<Behaviour>, requests: &Atomic
             return;
         }
     };
-    // Whoever has read enough goes away.
+    // A client that has read enough may disconnect.
     let _ = stream.write_all(text.as_bytes());
 }
 
@@ -152,7 +153,7 @@ impl Running {
         Self { address, handle }
     }
 
-    /// The head of the response to a call whose body is no request: one that is let in is refused for its body.
+    /// Returns the response head of a call with an invalid body: an authenticated call is refused for its body.
     fn head(&self, token: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let request = format!(
@@ -177,7 +178,7 @@ impl Drop for Running {
     }
 }
 
-/// What a call is answered whose caller was let in and whose body is empty.
+/// The status of an authenticated call whose body is empty.
 const LET_IN: u16 = 400;
 
 #[test]
@@ -198,7 +199,7 @@ fn made_up_ids_and_a_rotation() {
     let issuer = Issuer::publishing(&[1]);
     let running = Running::new(&issuer);
     assert_eq!(running.status(&token(1)), LET_IN);
-    // Right after a load, the server cannot tell a new id from one that is made up.
+    // Right after a load, the server cannot distinguish a new id from an invented one.
     let flood = |ids: std::ops::Range<u32>| {
         thread::scope(|scope| {
             let calls: Vec<_> = ids
@@ -218,7 +219,7 @@ fn made_up_ids_and_a_rotation() {
     assert_eq!((running.status(&token(1)), issuer.requests()), (LET_IN, 1));
     issuer.behave(Behaviour::Publish(vec![2], Duration::from_millis(100)));
     thread::sleep(Duration::from_secs(5));
-    // The new key is accepted at once, in the middle of the next flood, which causes no load of its own.
+    // The new key is accepted at once, during the next flood, which itself causes no load.
     thread::scope(|scope| {
         let flooded = scope.spawn(|| flood(100..140));
         assert_eq!(running.status(&token(2)), LET_IN);
@@ -228,7 +229,7 @@ fn made_up_ids_and_a_rotation() {
     });
     assert!((2..=3).contains(&issuer.requests()), "{}", issuer.requests());
     assert_eq!(running.status(&token(2)), LET_IN);
-    assert_ne!(running.status(&token(1)), LET_IN, "that key is gone");
+    assert_ne!(running.status(&token(1)), LET_IN, "that key was removed");
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn an_issuer_that_lies_stalls_or_is_gone_is_an_outage() {
         let running = Running::new(&issuer);
         let head = running.head(&token(1));
         assert!(head.contains(" 503 ") && head.contains("retry-after: "), "{head}");
-        assert_eq!(issuer.requests(), 1, "it is not asked again at once");
+        assert_eq!(issuer.requests(), 1, "it is not requested again at once");
     }
     let gone = Issuer::publishing(&[1]);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -275,7 +276,7 @@ fn callers_who_go_away_cause_no_further_load() {
 fn plain_http_is_refused_by_default() {
     let issuer = Issuer::publishing(&[1]);
     let running = Running::with(&issuer, DocumentLoader::new().unwrap());
-    // A mistake of the set-up, which no later request mends.
+    // A configuration mistake, which no later request can repair.
     assert!(running.head(&token(1)).contains(" 500 "));
     assert_eq!(issuer.requests(), 0);
 }

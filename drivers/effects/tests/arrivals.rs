@@ -1,4 +1,4 @@
-//! What arrives in an inbox, and what does not.
+//! What an inbox receives, and what it does not.
 
 mod common;
 
@@ -169,7 +169,7 @@ fn a_waker_that_panics_harms_no_other() {
 
 #[test]
 fn wakers_are_called_without_a_lock() {
-    /// Uses the performer and another inbox of it when it is woken.
+    /// A waker that uses the performer and another of its inboxes.
     struct Uses {
         performer: Performer,
         is_done: AtomicBool,
@@ -177,7 +177,7 @@ fn wakers_are_called_without_a_lock() {
     impl Wake for Uses {
         fn wake(self: Arc<Self>) {
             let mut machine = Machine::new(&self.performer);
-            // On the thread that woke, which therefore does not perform it.
+            // On the waking thread, which therefore does not perform it.
             machine.request(number(0, 1));
             machine.withdraw(0);
             self.is_done.store(true, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Time limits, and how much waits.
+//! Time limits, and limits on the queue.
 
 mod common;
 
@@ -22,7 +22,7 @@ fn a_time_limit_passes_while_the_thread_is_stuck_and_while_the_effect_is_queued(
     assert_eq!(machine.failure(), (id(0), TimedOut));
     assert!(begin.elapsed() >= long);
     stuck.open();
-    assert_eq!(machine.all(), ["=2"], "what comes after a time limit is dropped");
+    assert_eq!(machine.all(), ["=2"], "results after the time limit are dropped");
     assert_eq!(never.arrived(), 0);
 }
 
@@ -74,11 +74,11 @@ fn beyond_the_queue_effects_fail_at_once() {
     gate.wait_for(2);
     machine.request(number(5, 5));
     assert_eq!(machine.failure(), (id(5), Unavailable));
-    // What joins a task that is queued takes no place.
+    // A request that joins a queued task takes no slot.
     other.request(shared(number(0, 0), "4"));
     other.request(number(1, 1));
     assert_eq!(other.failure(), (id(1), Unavailable));
-    // What is withdrawn makes room.
+    // Withdrawing an effect frees its slot.
     machine.withdraw(3);
     other.request(number(2, 2));
     assert!(other.inbox.poll().is_none());

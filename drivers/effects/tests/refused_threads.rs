@@ -1,4 +1,4 @@
-//! What becomes of effects when the system refuses threads. The only test of its process.
+//! Effects when the system refuses to start threads. The only test of its process.
 #![cfg(unix)]
 
 mod common;
@@ -9,15 +9,15 @@ use std::thread;
 use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::effect::FailureReason;
 
-/// Leaves this process too little room for the stack of another thread. Unlike a limit of processes it holds for
-/// privileged users too.
+/// Leaves this process too little memory for the stack of another thread. Unlike a limit on processes, this also applies
+/// to privileged users.
 fn refuse_threads() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmSize:")).unwrap();
     let used: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     let limit = Rlimit { current: Some((used << 10) + (3 << 19)), maximum: getrlimit(Resource::As).maximum };
     setrlimit(Resource::As, limit).unwrap();
-    assert!(thread::Builder::new().spawn(|| ()).is_err(), "expected that there are no more threads");
+    assert!(thread::Builder::new().spawn(|| ()).is_err(), "expected that no thread can be started");
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn effects_of_one_key_are_performed_once_and_all_get_everything() {
         });
         machine.request(shared(asked, "key"));
     }
-    // The same machine may ask twice.
+    // The same machine may request it twice.
     machines[0].request(shared(number(9, 10), "key"));
     gate.wait_for(1);
     gate.open();
@@ -35,7 +35,7 @@ fn effects_of_one_key_are_performed_once_and_all_get_everything() {
     }
     assert_eq!(gate.arrived(), 1);
     machines[0].request(shared(number(1, 2), "key"));
-    assert_eq!(machines[0].all(), ["=2"], "what ended before is not used again");
+    assert_eq!(machines[0].all(), ["=2"], "an earlier result is not reused");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn one_that_is_withdrawn_leaves_the_others() {
     let (busy, gate) = (Gate::new(), Gate::new());
     first.request(gated(0, &busy, 0));
     busy.wait_for(1);
-    // While they are queued, and while they are performed.
+    // First while they are queued, then while they are performed.
     for asker in [0, 1] {
         first.request(shared(gated(10 + asker, &gate, 1), "key"));
         second.request(shared(gated(10 + asker, &gate, 1), "key"));

@@ -25,22 +25,22 @@ impl Random {
     }
 }
 
-/// What is expected of an effect that is out.
+/// The expected result of a pending effect.
 struct Out {
-    /// What it answers with; 0 if it panics.
+    /// Its result; 0 if it panics.
     answer: u64,
     has_short_limit: bool,
     data: Vec<u8>,
 }
 
-/// One machine: requests, withdraws and polls at random, and checks what arrives.
+/// Runs one machine: requests, withdraws and polls at random, and checks what arrives.
 fn run(mut machine: Machine, mut random: Random) -> u64 {
     let (mut out, mut completed) = (HashMap::<EffectId, Out>::new(), 0);
     let mut names = Vec::new();
     for step in 0..STEPS {
         match random.below(10) {
             0..5 => {
-                // Effects of one key give the same.
+                // Effects with the same key have the same result.
                 let key = random.below(20);
                 let answer = if key == 0 { 0 } else { 1000 + key };
                 let (pieces, pause) = (key % 5, Duration::from_micros(50 * key));
@@ -62,7 +62,7 @@ fn run(mut machine: Machine, mut random: Random) -> u64 {
                 machine.request(asked);
             }
             5 if !names.is_empty() => {
-                // Often one that has been completed.
+                // Often one that is already complete.
                 let index = random.below(names.len() as u64) as usize;
                 let name = names.swap_remove(index);
                 out.remove(&id(name));
@@ -77,7 +77,7 @@ fn run(mut machine: Machine, mut random: Random) -> u64 {
         }
         assert_eq!(machine.inbox.is_waiting(), !out.is_empty());
     }
-    // Every other machine leaves with effects out.
+    // Every other machine is dropped with pending effects.
     if random.below(2) == 0 {
         while machine.inbox.is_waiting() {
             completed += check(&mut out, machine.next());
@@ -90,7 +90,7 @@ fn run(mut machine: Machine, mut random: Random) -> u64 {
 /// Checks an arrival. Returns 1 for a completion.
 fn check(out: &mut HashMap<EffectId, Out>, arrival: Arrival) -> u64 {
     let id = arrival.id();
-    let expected = out.get_mut(&id).expect("something arrived for an effect that is not out");
+    let expected = out.get_mut(&id).expect("something arrived for an effect that is not pending");
     let pieces = (expected.answer % 5) as u8;
     match arrival {
         Arrival::Data(_, piece) => {
@@ -122,7 +122,7 @@ fn machines_on_many_threads_get_what_they_asked_for() {
         |text| text.parse().unwrap(),
     );
     println!("run again with: VGI_RPC_SEED={seed} cargo test -p vgi-rpc-effects --test soak");
-    // The effects that panic on purpose would fill the output.
+    // The intended panics would fill the output.
     std::panic::set_hook(Box::new(|panic| {
         let name = thread::current().name().map(str::to_owned);
         if name.as_deref() != Some("vgi-rpc-effects") {

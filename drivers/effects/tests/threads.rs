@@ -1,4 +1,4 @@
-//! Which threads there are, and that they end.
+//! How many threads a performer starts, and when they end.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -34,7 +34,7 @@ fn threads_are_started_on_demand_up_to_their_number() {
 #[test]
 fn no_thread_is_left_when_the_performer_and_its_inboxes_are_gone() {
     let _turn = alone();
-    // Neither a time limit nor the end of its patience wakes a thread in time.
+    // No time limit or idle timeout ends a thread during the test.
     let hour = Duration::from_secs(3600);
     let performer = Performer::new(Actions).keep_alive(hour);
     let gate = Gate::new();
@@ -46,13 +46,13 @@ fn no_thread_is_left_when_the_performer_and_its_inboxes_are_gone() {
     machines.iter_mut().for_each(|machine| machine.request(limited(gated(1, &gate, 1), hour)));
     drop(performer);
     gate.wait_for(8);
-    // A thread has its name only when it first runs.
+    // A thread has its name only once it runs.
     until("inboxes keep the threads", || threads() == 9);
     drop(machines);
     until("only those that are performing are left", || threads() == 8);
     gate.open();
     until("all threads have ended", || threads() == 0);
-    assert_eq!(gate.arrived(), 8, "what was queued is not performed");
+    assert_eq!(gate.arrived(), 8, "queued effects are not performed");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn threads_end_when_there_is_nothing_to_do_and_come_back() {
     let mut machine = Machine::new(&Performer::new(Actions).keep_alive(Duration::from_millis(30)));
     let gate = Gate::new();
     for id in 0..3 {
-        // A time limit that would keep the thread that watches it.
+        // A time limit that would keep the timer thread running.
         machine.request(limited(number(id, id), Duration::from_secs(3600)));
         assert_eq!(machine.number().1, id);
         until("the threads have ended", || threads() == 0);
@@ -118,10 +118,10 @@ fn threads_that_wait_take_no_processor_time() {
     until("all threads have ended", || threads() == 0);
 }
 
-/// How often threads of performers have been given a processor.
+/// How often performer threads were scheduled.
 fn switches() -> u64 {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    // A thread may end while it is looked at.
+    // A thread may end during this look-up.
     let texts = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).ok());
     let ours = texts.filter(|text| text.starts_with("Name:\tvgi-rpc-effects\n"));
     ours.map(|text| {

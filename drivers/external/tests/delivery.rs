@@ -1,4 +1,4 @@
-//! Objects that arrive whole, and in every other way: what becomes of them, and how many attempts are made.
+//! Objects that arrive whole, and ones that do not: the result, and the number of attempts.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -73,7 +73,7 @@ fn whole_objects_are_resolved_in_every_coding_and_framing() {
 fn a_connection_is_used_again_and_its_end_costs_no_attempt() {
     let server = Server::start(|request, connection| {
         if request.index == 2 {
-            // As a server that has waited too long for it.
+            // Like a server whose timeout has expired.
             return Then::Close;
         }
         respond(connection, 200, &[], &object(10))
@@ -110,7 +110,7 @@ fn what_was_cut_is_tried_again_and_no_log_is_repeated() {
     assert_eq!((resolved.batch, resolved.logs.len(), server.count()), (batch(10_000), 1, 3));
 }
 
-/// Fetches from a server that always answers like this. Returns the error and the number of requests.
+/// Fetches from a server that always responds like this. Returns the error and the number of requests.
 fn fault(answer: impl Fn(&mut Connection) -> Then + Send + Sync + 'static) -> (TransferErrorKind, usize) {
     fault_of(&fetcher(), answer)
 }
@@ -141,7 +141,7 @@ fn damaged_bodies_are_tried_three_times() {
         Then::Close
     };
     assert!(matches!(fault(cut_chunk), (TransferErrorKind::Broken(_), 3)));
-    // A server whose length is too short for the object, or whose object is.
+    // A server that states too short a length, or sends too short an object.
     let short = |connection: &mut _| respond(connection, 200, &[], &object(1000)[..5000]);
     let (kind, requests) = fault(short);
     assert!(
@@ -189,7 +189,7 @@ fn a_wrong_digest_is_not_tried_again() {
 #[test]
 fn an_object_over_the_cap_is_refused_whatever_its_length_says() {
     let server = Server::start(|request, connection| match &*request.path {
-        // Nothing of the body is sent, so only the head can have been the reason.
+        // None of the body is sent, so only the head can be the reason.
         "/announced" => {
             write(connection, (head(200, &[("Content-Length", "1001")]) + "\r\n").as_bytes());
             until_closed(connection)

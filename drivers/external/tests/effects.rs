@@ -1,4 +1,4 @@
-//! What machines ask for, performed: which completion each result becomes.
+//! Performing the effects of machines: the completion for each result.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

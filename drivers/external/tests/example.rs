@@ -1,11 +1,11 @@
-//! The example's calls succeed, and what is large of them goes through its store, once each way.
+//! The example's calls succeed, and its large values go through its store, once in each direction.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[allow(dead_code, reason = "its main function prints")]
 #[path = "../examples/object_store.rs"]
 mod example;
 
-/// A line without the size of an object, which has to be at least so many bytes.
+/// Removes the size of an object from a line, after checking that it is at least this many bytes.
 fn sized(line: &str, least: usize) -> String {
     let Some((text, size)) = line.rsplit_once(": ") else { return line.to_owned() };
     let bytes: usize = size.strip_suffix(" bytes").unwrap().parse().unwrap();

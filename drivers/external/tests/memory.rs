@@ -1,5 +1,5 @@
-//! The peak memory of a process that fetches or stores a large object: that of its decoded batch, and little more. Each case runs
-//! in a process of its own, which is this same program, so the usual test harness is off and a few lines stand in for it.
+//! Peak memory of a process that fetches or stores a large object: little more than the decoded batch. Each case runs
+//! this program as a process of its own, so a few lines replace the standard test harness.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::memory::Budget;
 
 const ROWS: usize = 32 << 20;
-/// What the batch takes once it is decoded.
+/// The size of the decoded batch.
 const DECODED_BYTES: u64 = (ROWS * size_of::<i64>()) as u64;
 const MAX_BYTES: u64 = DECODED_BYTES / 10 * 11 + (16 << 20);
 const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -58,7 +58,7 @@ fn fetch(url: &str, digest: &str) {
     }
 }
 
-/// Makes an object of a batch and stores it.
+/// Makes a batch into an object and stores it.
 fn store(url: &str) {
     let store = store_of(&batch());
     let (fetcher, location) =
@@ -85,14 +85,14 @@ fn policy() -> UrlPolicy {
     UrlPolicy::https_or_http_loopback()
 }
 
-/// The most memory that this process has had, in KiB.
+/// Returns the peak memory of this process, in KiB.
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-// ---- the store, and what is expected of each process --------------------------------------------------------------
+// ---- the store, and the expectations for each process --------------------------------------------------------------
 
 static OBJECT: LazyLock<Store> = LazyLock::new(|| store_of(&batch()));
 
@@ -115,7 +115,7 @@ fn run_cases() -> ExitCode {
     ExitCode::from(if failed == 0 { 0 } else { 101 })
 }
 
-/// The peak memory of a process that runs a case, in bytes.
+/// Returns the peak memory of a process that runs a case, in bytes.
 fn peak_of(case: &[&str]) -> u64 {
     let output = Command::new(std::env::current_exe().unwrap()).args(case).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -123,7 +123,7 @@ fn peak_of(case: &[&str]) -> u64 {
     peak.unwrap_or_else(|_| panic!("{}: {}", case[0], String::from_utf8_lossy(&output.stderr))) << 10
 }
 
-/// Serves an object store on a port: it gives the object, and takes any.
+/// Serves an object store on a port: it returns the object, and accepts any upload.
 fn serve() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

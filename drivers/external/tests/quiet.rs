@@ -1,4 +1,4 @@
-//! Nothing that this crate is built from writes to a log, which could hold a URL or a head whole.
+//! No dependency of this crate writes to a log, which could contain a whole URL or head.
 #![allow(clippy::unwrap_used, reason = "a test, which runs cargo")]
 
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Large objects, which are read in several ranges at a time if their server can do that.
+//! Large objects are read in several ranges at once if their server supports that.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ fn fetcher() -> HttpFetcher {
     HttpFetcher::new(options).unwrap()
 }
 
-/// Answers as a store does that knows ranges.
+/// Responds like a store that supports ranges.
 fn store(object: &[u8], request: &Request, connection: &mut Connection) -> Then {
     let Some((start, end)) = request.range() else {
         let headers = [("Accept-Ranges", "bytes"), ("ETag", ETAG)];
@@ -61,7 +61,7 @@ fn ranges_cover_the_object_and_are_put_together_in_order() {
         let bytes = object(rows);
         let len = bytes.len();
         let server = Server::start(move |request, connection| {
-            // The later a range, the earlier it comes, within the window.
+            // Within the window, later ranges arrive earlier.
             std::thread::sleep(Duration::from_millis(7 - (request.index as u64) % 7));
             store(&bytes, request, connection)
         });
@@ -119,7 +119,7 @@ fn at_most_four_requests_are_under_way_and_several_are() {
         *now += 1;
         maximum.fetch_max(*now, Ordering::SeqCst);
         changed.notify_all();
-        // Waits for others, which come only if they are requested at the same time, and for one too many.
+        // Waits for the other requests, which only arrive if they are concurrent, and for one too many.
         now = changed.wait_timeout_while(now, Duration::from_millis(300), |now| *now < 4).unwrap().0;
         *now -= 1;
         drop(now);
@@ -127,7 +127,7 @@ fn at_most_four_requests_are_under_way_and_several_are() {
     });
     let resolved = fetcher().resolve(resolution(&server.url("/")), &loopback(), LIMIT).unwrap();
     assert_eq!(resolved.batch, batch(20_000));
-    assert_eq!(most.load(Ordering::SeqCst), 3, "beside the one that is being read");
+    assert_eq!(most.load(Ordering::SeqCst), 3, "in addition to the one being read");
 }
 
 /// Fetches from this server in one attempt.
@@ -140,7 +140,7 @@ fn in_one_attempt(
     let resolved = fetcher().resolve(resolution(&server.url("/")), &loopback(), LIMIT).unwrap();
     assert_eq!((resolved.batch, resolved.logs.len()), (batch(rows), 1));
     let plain = server.requests().iter().filter(|request| request.range().is_none()).count();
-    assert_eq!(plain, 1, "nothing was tried again");
+    assert_eq!(plain, 1, "there was no retry");
     server
 }
 
@@ -177,7 +177,7 @@ fn a_server_that_does_not_give_ranges_after_all_gives_the_object_at_once() {
         None => store(object, request, connection),
         Some(_) => Then::Close,
     });
-    // It gives something else.
+    // It returns something else.
     in_one_attempt(20_000, |object, request, connection| match request.range() {
         None => store(object, request, connection),
         Some((start, end)) => part(object, start - 1..end - 1, ETAG, connection),
@@ -190,7 +190,7 @@ fn a_server_that_does_not_give_ranges_after_all_gives_the_object_at_once() {
 
 #[test]
 fn an_object_that_changes_between_ranges_is_read_again_without_them() {
-    // A server that checks the version, and one that does not.
+    // One server checks the version, the other does not.
     for checks in [true, false] {
         let (old, new) = (object(20_000), object_of(&batch(20_001).slice(1, 20_000)));
         assert_eq!(old.len(), new.len());
@@ -223,7 +223,7 @@ fn a_range_that_is_cut_or_too_short_fails_its_attempt() {
         _ => store(&bytes, request, connection),
     });
     let error = failure(fetcher().resolve(resolution(&server.url("/")), &loopback(), LIMIT));
-    // The first attempt found the short range, the second one that the object is gone.
+    // The first attempt found the short range; in the second the object did not exist.
     assert_eq!((error.kind, error.attempts), (TransferErrorKind::Status(404), 2));
 }
 

@@ -1,4 +1,4 @@
-//! What must not be requested is not: redirects, names, addresses, connections that are there already, and certificates.
+//! Forbidden requests are not made: redirects, names, addresses, open connections, and certificates.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +21,7 @@ use vgi_rpc_external::{
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
 use vgi_rpc_protocol::external::{Resolved, UrlPolicy};
 
-/// Redirects every path `/N` to `/N-1`, with each of the statuses in turn, and gives the object at `/0`.
+/// Redirects every path `/N` to `/N-1`, with each of the statuses in turn, and returns the object at `/0`.
 fn countdown() -> Server {
     Server::start(|request, connection| {
         let left: usize = request.path.trim_start_matches('/').parse().unwrap();
@@ -45,7 +45,7 @@ fn five_redirects_are_followed_and_no_more() {
     let error = failure(fetcher().resolve(resolution(&server.url("/6")), &loopback(), LIMIT));
     assert_eq!(error.kind, TransferErrorKind::RedirectLimit { max: 5 });
     assert!(error.to_string().contains("redirect limit"), "{error}");
-    assert_eq!(server.count(), 12, "the sixth redirect is not followed, and nothing is tried again");
+    assert_eq!(server.count(), 12, "the sixth redirect is not followed, and there is no retry");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_loop_of_redirects_ends() {
     assert_eq!((error.kind, server.count()), (TransferErrorKind::RedirectLimit { max: 5 }, 6));
 }
 
-/// Fetches what redirects there. Returns the error.
+/// Fetches a URL that redirects there. Returns the error.
 fn redirected(location: &str, policy: &UrlPolicy) -> TransferError {
     let target = location.to_owned();
     let server = Server::start(move |_, connection| respond(connection, 302, &[("Location", &target)], b""));
@@ -103,7 +103,7 @@ fn the_target_of_a_redirect_is_checked_before_it_is_requested() {
         assert_eq!(Failure::from(error).reason, FailureReason::Refused);
     }
     for target in ["", "https://", "file:///etc/passwd", "data:,x", "/a b", "\u{e9}"] {
-        // An empty target is the same URL, which WHATWG allows: it is a loop.
+        // WHATWG allows an empty target, which means the same URL: a loop.
         if !target.is_empty() {
             assert_eq!(redirected(target, &policy).kind, TransferErrorKind::RedirectTarget, "{target}");
         }
@@ -120,7 +120,7 @@ fn a_redirect_without_a_target_is_an_error() {
     assert_eq!((error.kind, server.count()), (TransferErrorKind::RedirectTarget, 1));
 }
 
-/// Options whose look-up finds these addresses for every name, and counts.
+/// Returns options whose look-up counts, and finds these addresses for every name.
 fn finding(addresses: &[&str]) -> (HttpOptions, Arc<AtomicUsize>) {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let count = Arc::new(AtomicUsize::new(0));
@@ -158,7 +158,7 @@ fn an_address_that_the_policy_refuses_is_not_connected_to() {
 fn a_name_is_looked_up_once_and_only_allowed_addresses_are_used() {
     let (server, certificate) =
         Server::start_tls(&["storage.example"], |_, connection| respond(connection, 200, &[], &object(10)));
-    // The one that is refused comes first, and another one where nothing listens.
+    // First the refused address, then one where nothing listens.
     let (mut options, lookups) = finding(&["10.0.0.1", "127.0.0.77", "127.0.0.1"]);
     options.tls = Some(ClientTls::with_roots_pem(certificate.as_bytes()).unwrap());
     let fetcher = HttpFetcher::new(options).unwrap();
@@ -178,7 +178,7 @@ fn a_connection_is_not_used_again_under_a_policy_that_refuses_its_address() {
     for _ in 0..2 {
         fetch(&fetcher, &url, &loopback()).unwrap();
     }
-    assert_eq!((server.connections(), lookups.load(Ordering::SeqCst)), (1, 1), "it is there to be used");
+    assert_eq!((server.connections(), lookups.load(Ordering::SeqCst)), (1, 1), "the connection is reusable");
     let error = failure(fetch(&fetcher, &url, &UrlPolicy::https_public()));
     assert!(matches!(error.kind, TransferErrorKind::UrlRejected(_)), "{error:?}");
     assert_eq!((server.count(), lookups.load(Ordering::SeqCst)), (2, 2));
@@ -221,7 +221,7 @@ fn certificates_are_checked_with_their_names() {
     let (server, certificate) =
         Server::start_tls(&names, |_, connection| respond(connection, 200, &[], &object(10)));
     let url = server.url("/").replace("http:", "https:");
-    // It is signed by itself alone.
+    // It is self-signed.
     let error = failure(fetch(&fetcher(), &url, &loopback()));
     assert!(matches!(error.kind, TransferErrorKind::Tls(_)), "{error:?}");
     assert_eq!(error.attempts, 1);
@@ -231,7 +231,7 @@ fn certificates_are_checked_with_their_names() {
     options.lookup = Arc::new(|_| Ok(vec![Ipv4Addr::LOCALHOST.into()]));
     let trusting = HttpFetcher::new(options).unwrap();
     assert_eq!(fetch(&trusting, &url, &loopback()).unwrap().batch, batch(10));
-    // It is the certificate of another name.
+    // The certificate is for another name.
     let error = failure(fetch(&trusting, &named(&server, "https"), &loopback()));
     assert!(matches!(error.kind, TransferErrorKind::Tls(_)), "{error:?}");
     assert_eq!(server.count(), 1);

@@ -1,4 +1,4 @@
-//! What stores of objects build on: requests of their own, and a server's effects performed with them.
+//! The basis for implementing object stores: custom requests, and performing a server's effects.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

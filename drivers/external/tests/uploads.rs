@@ -1,4 +1,4 @@
-//! Objects that are stored with `PUT`, and stores that do not take them.
+//! Objects uploaded with `PUT`, and stores that refuse them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -72,7 +72,7 @@ fn a_plain_upload_names_no_type_and_no_coding() {
     assert_eq!((request.header("content-type"), request.header("content-encoding")), (None, None));
 }
 
-/// Uploads to a server that always answers like this. Returns the error and the number of requests.
+/// Uploads to a server that always responds like this. Returns the error and the number of requests.
 fn fault(
     fetcher: &HttpFetcher,
     answer: impl Fn(&Request, &mut Connection) -> Then + Send + Sync + 'static,
@@ -148,7 +148,7 @@ fn a_store_that_stalls_is_left() {
         until_closed(connection)
     };
     assert_eq!(fault(&impatient(), silent), (TransferErrorKind::TimedOut(Waiting::Server), 3));
-    // It does not take the body, which is more than the sockets hold.
+    // It does not read the body, which is larger than the socket buffers.
     let server = Server::start(|_, connection| {
         std::thread::sleep(Duration::from_secs(3));
         until_closed(connection)

@@ -28,7 +28,7 @@ use vgi_rpc_protocol::wire::keys;
 
 const MAX_REQUEST_BYTES: usize = 2000;
 
-/// Sends a request to the application and gives the answer's status, and its body.
+/// Sends a request to the application. Returns the status and body of the response.
 fn send(request: Request<Body>) -> (StatusCode, Bytes) {
     let shout = Method::new("shout")
         .param("text", DataType::Utf8)
@@ -47,13 +47,13 @@ fn send(request: Request<Body>) -> (StatusCode, Bytes) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     runtime.block_on(async {
         let response = example::router(endpoint, Performer::none()).oneshot(request).await.unwrap();
-        assert!(response.headers().contains_key("x-request-id"), "the endpoint answered, and not axum");
+        assert!(response.headers().contains_key("x-request-id"), "the endpoint responded, not axum");
         let (head, body) = response.into_parts();
         (head.status, to_bytes(body, usize::MAX).await.unwrap())
     })
 }
 
-/// A call of a method whose parameter is a text.
+/// Returns a call of a method with a text parameter.
 fn call(method: &str, text: &str) -> Request<Body> {
     let schema = Schema::new(vec![Field::new("text", DataType::Utf8, false)]);
     let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
@@ -111,11 +111,11 @@ fn the_application_keeps_its_own_page() {
     assert!(!answered.headers().contains_key("vgi-supported-encodings"), "the endpoint was not asked");
 }
 
-/// Whom a token belongs to.
+/// Asks who owns a token.
 struct WhoHas(String);
 
-/// An application whose authenticator asks whom a token belongs to, and whose handlers `hold` a session until the receiver
-/// is told that they may go on.
+/// Returns an application whose authenticator asks who owns a token, and whose handlers `hold` a session until the
+/// receiver gets a message.
 fn asking(held: Sender<()>, go_on: Receiver<()>) -> Router {
     let (held, go_on) = (Mutex::new(held), Mutex::new(go_on));
     let text = |name: &str| Method::new(name).param("text", DataType::Utf8).returns(DataType::Utf8);
@@ -159,7 +159,7 @@ fn asking(held: Sender<()>, go_on: Receiver<()>) -> Router {
     example::router(endpoint.build().unwrap(), performer.threads(1))
 }
 
-/// A call of somebody, perhaps within a session.
+/// Returns an authenticated call, optionally within a session.
 fn call_of(name: &str, method: &str, text: &str, session: Option<&str>) -> Request<Body> {
     let mut request = call(method, text);
     let headers = request.headers_mut();
@@ -193,7 +193,7 @@ fn an_authenticator_that_asks_and_a_session_that_is_waited_for_take_no_thread_of
         let opened = send(call_of("ann", "open", "a", None)).await.unwrap();
         let session = opened.headers()["vgi-session"].to_str().unwrap().to_owned();
         let holds = tokio::spawn(send(call_of("ann", "hold", "", Some(&session))));
-        // The handler is on a thread that may block; this one goes on.
+        // The handler runs on a thread that may block; this one continues.
         while is_held.try_recv().is_err() {
             tokio::task::yield_now().await;
         }
@@ -203,7 +203,7 @@ fn an_authenticator_that_asks_and_a_session_that_is_waited_for_take_no_thread_of
             assert_eq!(text_of(send(call_of(name, "who", "", None)).await.unwrap()).await, name);
         }
         assert!(!holds.is_finished() && !leaves.is_finished() && !waits.is_finished());
-        // A client that leaves gives its place in the queue up: axum drops its request.
+        // A client that disconnects frees its place in the queue: axum drops its request.
         leaves.abort();
         go_on.send(()).unwrap();
         assert_eq!(text_of(holds.await.unwrap().unwrap()).await, "a");

@@ -1,4 +1,4 @@
-//! What is answered while every thread is at work, and who is served when there are as many connections as may be.
+//! Responses while all threads are busy, and which clients are served at the limit on connections.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod server;
@@ -19,7 +19,7 @@ use vgi_rpc_protocol::http::auth::AuthRequest;
 use vgi_rpc_protocol::service::{AuthContext, Method, Protocol, Service};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Short enough not to be waited for long. No test depends on anything being done within it.
+/// Short enough to wait for. No test depends on anything finishing within it.
 const A_WHILE: Duration = Duration::from_millis(300);
 
 fn ask(method: &str, path: &str) -> String {
@@ -30,7 +30,7 @@ fn health(client: &mut Client) -> Answer {
     client.call(ask("GET", "/health"))
 }
 
-/// A server of which so many threads, which are all, are in handlers.
+/// Returns a server whose threads, this many, are all in handlers.
 fn busy(calls: &Calls, server: &HttpServer, threads: usize) -> (Running, Vec<Client>) {
     let running = Running::new(server);
     assert_eq!(health(&mut running.connect()).status, 200, "it has started");
@@ -60,7 +60,7 @@ fn what_needs_no_handler_is_answered_while_every_thread_is_in_one() {
         (("GET", &method[..]), 405),
         (("POST", &method[..]), 415),
         (("GET", "/.well-known/anything"), 404),
-        // New connections are accepted as well.
+        // New connections are still accepted.
         (("GET", "/health"), 200),
     ] {
         assert_eq!(client.call(ask(request.0, request.1)).status, status, "{request:?}");
@@ -94,7 +94,7 @@ fn many_requests_of_one_client_delay_no_other() {
     calls.open_gate();
 }
 
-/// What the authenticator asks.
+/// The authenticator's question.
 struct WhoIsThis;
 
 #[test]
@@ -142,7 +142,7 @@ fn an_authenticator_that_asks_takes_no_handlers_thread_and_delays_only_its_own_r
     assert_eq!(asked.load(Ordering::Acquire), 2);
 }
 
-/// A server of which the start-up work is this, and how often it was told that the work failed.
+/// Returns a server with this start-up work, and the number of reported failures.
 fn starting(work: impl Fn() -> Result<(), RpcError> + Send + Sync + 'static) -> (Running, Arc<AtomicUsize>) {
     let protocol = Protocol::new(PROTOCOL)
         .method(Method::new("nothing").unary(|_, _| Ok(())))
@@ -211,7 +211,7 @@ fn silent_and_idle_connections_give_way_to_new_ones() {
     let began = Instant::now();
     let mut first = running.connect();
     first.greet("first");
-    assert!(began.elapsed() < Duration::from_secs(1), "a silent one gives way at once");
+    assert!(began.elapsed() < Duration::from_secs(1), "a silent connection is closed at once");
     silent.expect_end();
 
     let mut second = running.connect();

@@ -1,4 +1,4 @@
-//! How a server ends, and what its access log holds by the time that a client has its answer.
+//! How a server ends, and what its access log contains when a client receives its response.
 #![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -25,7 +25,7 @@ fn draining_finishes_what_is_under_way_and_closes_the_rest() {
     calls.wait_for(1);
     let echoed = echo(&[7; 300_000]);
     let mut sending = running.connect();
-    // The answer to the first request says that the second is being read.
+    // The response to the first request shows that the second is being read.
     let mut both = post(&greet("first"));
     both.extend(head(&echoed, "1.1", &[&length(&echoed)]));
     both.extend(&echoed.body[..100]);
@@ -38,7 +38,7 @@ fn draining_finishes_what_is_under_way_and_closes_the_rest() {
     running.handle.drain(PATIENCE);
     idle.expect_end();
     silent.expect_end();
-    assert!(TcpStream::connect(running.address).is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(running.address).is_err(), "the port is closed");
     calls.open_gate();
     let answer = called.answer();
     assert!(answer.closes());
@@ -63,7 +63,7 @@ fn draining_ends_when_its_time_is_over() {
     running.handle.drain(Duration::from_millis(100));
     called.expect_close();
     assert!(matches!(running.join(), Ended::DrainTimedOut));
-    // Its thread was left to it.
+    // Its thread was detached.
     calls.open_gate();
 }
 
@@ -152,7 +152,7 @@ fn a_call_that_is_at_work_when_the_server_ends_is_in_the_access_log_once() {
     for part in ["\"wait\"", "\"status\":\"error\"", "\"CANCELLED\""] {
         assert!(line.contains(part), "{part} in {line}");
     }
-    // Its handler goes on, and has no line of its own.
+    // Its handler continues, and has no line of its own.
     calls.open_gate();
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(lines(), log);
@@ -178,7 +178,7 @@ fn a_call_is_in_the_access_log_before_its_answer_is_sent() {
         client.answer();
         assert!(lines() >= calls);
     }
-    // What reaches no method is no call.
+    // A request that reaches no method is not a call.
     assert_eq!(client.call("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
     assert_eq!(client.call("GARBAGE\r\n\r\n").status, 400);
     let log = fs::read_to_string(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Slow, silent and vanishing clients, which are disconnected and do not delay others.
+//! Slow, silent and vanishing clients are disconnected, and do not delay other clients.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod server;
@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Short enough not to be waited for long. No test depends on anything being done within it.
+/// Short enough to wait for. No test depends on anything finishing within it.
 const TIMEOUT: Duration = Duration::from_millis(300);
 /// The server's clock counts whole milliseconds.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Sends a byte now and then, without end.
+/// Sends a byte from time to time, until it is dropped.
 struct Dripping(Arc<AtomicBool>, Option<thread::JoinHandle<()>>);
 
 impl Dripping {
@@ -41,11 +41,11 @@ impl Drop for Dripping {
     }
 }
 
-/// That this comes to an answer of 408 and the end, and not before the timeout.
+/// Asserts a response of 408 and the end, and not before the timeout.
 #[track_caller]
 fn expect_timeout(client: &mut Client, began: Instant) {
     let answer = client.answer();
-    assert!(began.elapsed() + TICK >= TIMEOUT, "given up after {:?}", began.elapsed());
+    assert!(began.elapsed() + TICK >= TIMEOUT, "timed out after {:?}", began.elapsed());
     assert_eq!(answer.status, 408);
     assert!(answer.closes());
     client.expect_end();
@@ -57,7 +57,7 @@ fn a_head_that_comes_too_slowly_is_given_up() {
     let mut others = running.connect();
     for drips in [false, true] {
         let mut client = running.connect();
-        // What counts is the head, not how long its connection has been there.
+        // The timeout applies to the head, not to the age of its connection.
         client.greet("in time");
         let began = Instant::now();
         client.send("POST /anything HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
@@ -72,7 +72,7 @@ fn a_head_that_comes_too_slowly_is_given_up() {
 fn a_body_that_stalls_is_given_up() {
     let calls = Calls::default();
     let running = Running::new(&calls.server().body_timeout(Some(TIMEOUT)));
-    // A small body is read before its head is looked at, a large one after.
+    // A small body is read before its head is parsed, a large one after.
     for call in [greet("slow"), echo(&[7; 300_000])] {
         for sent in [0, call.body.len() / 2] {
             let mut client = running.connect();
@@ -117,7 +117,7 @@ fn idle_connections_are_closed_without_a_word() {
 fn a_client_that_does_not_read_stalls_itself_and_takes_bounded_memory() {
     const REQUESTS: usize = 120;
     const LENGTH: i64 = 1 << 20;
-    /// What a system's buffers of both sides may take, and then some.
+    /// More than the system buffers of both sides hold.
     const MOST: usize = 64;
     let calls = Calls::default();
     let running = Running::new(&calls.server());
@@ -137,7 +137,7 @@ fn a_client_that_does_not_read_stalls_itself_and_takes_bounded_memory() {
         made = now;
         unchanged > 50
     });
-    assert!(made <= MOST, "{made} answers were made for a client that reads none");
+    assert!(made <= MOST, "{made} responses were made for a client that reads none");
 
     for _ in 0..REQUESTS {
         assert_eq!(reluctant.answer().binary(), vec![0; LENGTH as usize]);
@@ -200,7 +200,7 @@ fn handlers_that_take_long_delay_nobody_else() {
     let mut slow: Vec<_> = (0..SLOW).map(|_| running.connect()).collect();
     slow.iter_mut().for_each(|client| client.send(post(&wait())));
     calls.wait_for(SLOW);
-    // None of them ends before this is done.
+    // None of these ends before the rest of the test.
     let mut others = running.connect();
     for _ in 0..50 {
         others.greet("meanwhile");
@@ -221,7 +221,7 @@ fn when_every_thread_is_at_work_requests_wait_and_all_else_goes_on() {
     calls.wait_for(1);
     let mut waiting = running.connect();
     waiting.send(post(&greet("patient")));
-    // Somebody still answers what needs no handler.
+    // Requests that need no handler are still answered.
     let mut malformed = running.connect();
     assert_eq!(malformed.call("GARBAGE\r\n\r\n").status, 400);
     malformed.expect_end();

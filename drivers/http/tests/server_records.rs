@@ -1,4 +1,4 @@
-//! What the access log holds of calls whose client did not get its answer.
+//! Access log lines of calls whose client did not receive its response.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod server;
@@ -16,7 +16,7 @@ use vgi_rpc_http::HttpServer;
 /// Short enough to be waited for.
 const TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A server and its log, which goes with it.
+/// A server and its log.
 struct Logged {
     running: Running,
     path: PathBuf,
@@ -35,12 +35,12 @@ impl Logged {
         log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// That the log comes to have one line more than `before`, with this code and status. `None` for a call that did not
+    /// Asserts that the log gets one line more than `before`, with this code and status. `None` for a call that did not
     /// fail.
     #[track_caller]
     fn expect_line(&self, before: usize, method: &str, code: Option<&str>, status: u16) {
         until("the call is logged", || self.lines().len() > before);
-        // Another line would come about now.
+        // Another line would appear within this time.
         thread::sleep(Duration::from_millis(20));
         let lines = self.lines();
         assert_eq!(lines.len(), before + 1, "{lines:#?}");
@@ -69,7 +69,7 @@ fn a_call_whose_client_is_gone_while_its_handler_runs_is_logged_when_that_ends()
     gates.handlers.open_gate();
     logged.expect_line(0, "talk", Some("CANCELLED"), 499);
 
-    // One that has closed both directions in good order looks like one that still reads.
+    // A client that has closed both directions cleanly looks like one that still reads.
     let mut client = logged.running.connect();
     client.send(plain("talk"));
     drop(client);
@@ -101,7 +101,7 @@ fn a_call_that_waited_too_long_is_logged_with_its_status() {
     client.send(plain("gated"));
     let answer = client.answer();
     assert_eq!(answer.status, 503);
-    assert_eq!(logged.lines().len(), 1, "it is logged before it is answered");
+    assert_eq!(logged.lines().len(), 1, "it is logged before the response");
     logged.expect_line(0, "gated", Some("DEADLINE_EXCEEDED"), 503);
     gates.effects.open_gate();
 }

@@ -1,4 +1,4 @@
-//! What requests on a socket are answered with: order, persistence, interim answers, refusals, bytes that are not requests.
+//! Responses to requests on a socket: order, persistence, interim responses, refusals, bytes that are not requests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod server;
@@ -11,15 +11,15 @@ use vgi_rpc_http::{AllowedHosts, HttpServer, HttpServerError};
 use vgi_rpc_protocol::http::auth::{AuthError, AuthFailure, AuthRequest, Reason};
 use vgi_rpc_protocol::service::AuthContext;
 
-/// Requests of at most so many bytes are accepted by [`small`].
+/// The largest request that [`small`] accepts, in bytes.
 const MAX_BODY: usize = 1000;
 
-/// A server that accepts small bodies only.
+/// Returns a server that accepts only small bodies.
 fn small(calls: &Calls) -> HttpServer {
     HttpServer::new(calls.endpoint().max_request_bytes(Some(MAX_BODY as u64)).build().unwrap())
 }
 
-/// A server that lets nobody in.
+/// Returns a server that refuses every caller.
 fn closed(calls: &Calls) -> HttpServer {
     let refuse = |_: &AuthRequest<'_>| -> Result<AuthContext, AuthError> {
         Err(AuthError::Refused(AuthFailure::new(Reason::Unauthorized, "nobody is let in")))
@@ -67,7 +67,7 @@ fn head_states_the_length_that_get_sends() {
     client.send("HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = client.head();
     assert_eq!((head.status, head.field("content-length")), (200, get.field("content-length")));
-    // A body would stand where the next answer is expected.
+    // A body would appear in place of the next response.
     client.greet("after HEAD");
 }
 
@@ -79,7 +79,7 @@ fn pipelined_requests_are_answered_in_their_order() {
     let mut client = running.connect();
     let mut requests = Vec::new();
     for number in 0..REQUESTS {
-        // Answers of every size, from handlers and from none.
+        // Responses of every size, with and without a handler.
         match number % 4 {
             0 => requests.extend(post(&greet(&number.to_string()))),
             1 => requests.extend(post(&zeros(number as i64 * 1000))),
@@ -145,8 +145,7 @@ fn a_client_that_waits_is_refused_before_it_sends_a_body() {
         let running = Running::new(&server);
         let mut client = running.connect();
         client.send(head(&call, "1.1", &[&length(&call), "Expect: 100-continue"]));
-        // The first that comes is the final answer. Whether a body follows is for the client to decide, so that the
-        // connection cannot go on.
+        // The first response is final. The client decides whether a body follows, so the connection cannot be kept.
         let answer = client.answer();
         assert_eq!(answer.status, status);
         assert!(answer.closes());
@@ -166,7 +165,8 @@ fn a_body_that_is_too_large_is_refused_and_a_short_rest_keeps_the_connection() {
     assert!(!answer.closes());
     client.greet("after");
 
-    // So much more is not read for the sake of a connection. The client can send it all and read the answer still.
+    // The server does not read that much more to keep a connection. The client can still send all of it and read the
+    // response.
     let large = post(&echo(&vec![7; 1 << 20]));
     let mut writer = client.writer();
     let writing = thread::spawn(move || writer.write_all(&large));
@@ -186,11 +186,11 @@ fn a_chunked_body_is_refused_once_it_is_too_large() {
     assert_eq!(client.call(post_chunked(&greet("chunked"), 10)).string(), "Hello, chunked!");
     let answer = client.call(post_chunked(&echo(&[7; 5000]), 100));
     assert_eq!(answer.status, 413);
-    // How much more would come nobody has said.
+    // It is unknown how much more would follow.
     assert!(answer.closes());
     client.expect_end();
 
-    // One chunk that announces too much is refused before it comes.
+    // One chunk that announces too much is refused before it arrives.
     let mut client = running.connect();
     client.send(head(&greet("nobody"), "1.1", &["Transfer-Encoding: chunked"]));
     let answer = client.call("7fffffffffffffff\r\n");
@@ -224,7 +224,7 @@ fn a_head_that_ends_early_is_refused() {
     expect_incomplete(&mut client);
 }
 
-/// Ends the sending side within a request, which is answered nevertheless.
+/// Ends the sending side within a request, which is still answered.
 #[track_caller]
 fn expect_incomplete(client: &mut Client) {
     client.half_close();
@@ -298,8 +298,8 @@ fn bytes_that_two_readers_could_read_differently_are_refused() {
         client.greet("before");
         let mut request =
             format!("POST {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n{body}").into_bytes();
-        // What is hidden behind it is never looked at. It is sent along, since a connection that was given up is
-        // not read for ever.
+        // What is hidden after it is never parsed. It is sent in the same write, since the server soon stops reading from
+        // a failed connection.
         request.extend(post(&call));
         client.send(request);
         let answer = client.answer();
@@ -328,10 +328,10 @@ fn bytes_that_two_readers_could_read_differently_are_refused() {
         assert_eq!(answer.status, 400, "{head:?}");
         client.expect_end();
     }
-    assert_eq!(calls.made(), 20, "one before each, and nothing that was hidden");
+    assert_eq!(calls.made(), 20, "one before each, and none that was hidden");
 }
 
-/// The status of a request for `path` that names this host.
+/// Returns the status of a request for `path` with this host.
 fn status_for(server: &HttpServer, path: &str, host: &str) -> u16 {
     let running = Running::new(server);
     running.connect().call(format!("GET {path} HTTP/1.1\r\n{host}\r\n")).status
@@ -340,7 +340,7 @@ fn status_for(server: &HttpServer, path: &str, host: &str) -> u16 {
 #[test]
 fn a_host_that_is_not_the_servers_is_misdirected_before_anything_runs() {
     let calls = Calls::default();
-    let running = Running::new(&calls.server().route(|_| panic!("a route was asked")));
+    let running = Running::new(&calls.server().route(|_| panic!("a route was called")));
     for path in [&format!("/{PROTOCOL}/greet"), "/", "/health", "/nothing", "*", "http://evil.example/health"]
     {
         let call = greet("rebound");
@@ -372,7 +372,7 @@ fn the_hosts_that_are_served_can_be_set() {
     assert_eq!(status_for(&server, "http://localhost/health", evil), 200, "the target replaces the host");
     let old = Running::new(&server).connect().call("GET /health HTTP/1.0\r\n\r\n").status;
     assert_eq!(old, 200, "HTTP/1.0 needs no host");
-    assert_eq!(health(&closed(&calls), evil), 200, "a page has no credential to give");
+    assert_eq!(health(&closed(&calls), evil), 200, "the page's request has no credential");
     assert_eq!(health(&server.clone().allowed_hosts(AllowedHosts::Any), evil), 200);
     let listed = server.allowed_hosts(AllowedHosts::Listed(vec!["Public.example".into()]));
     assert_eq!(health(&listed, "Host: public.example:443\r\n"), 200);

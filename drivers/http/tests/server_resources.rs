@@ -1,4 +1,4 @@
-//! Memory, descriptors and threads: what connections and bodies take, and that it comes back.
+//! Memory, descriptors and threads of connections and bodies, and their release.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -12,10 +12,10 @@ use vgi_rpc_protocol::Limits;
 
 /// Idle connections in [`idle_connections`].
 const CONNECTIONS: usize = 1000;
-/// A body that counts.
+/// A large body.
 const LARGE: usize = 64 << 20;
 
-/// Runs one of the ignored tests below in a process of its own, and waits for it to succeed.
+/// Runs one of the ignored tests below in its own process, and waits for it to succeed.
 fn run_alone(test: &str) {
     let mut process = Process::start(test, 4096);
     println!("{}", process.told());
@@ -48,14 +48,14 @@ fn idle_connections() {
         })
         .collect();
     until("all are connected", || running.handle.connections() == CONNECTIONS);
-    // Memory that is kept for a connection's next request is given back a little later. Both sides of the connections
-    // are in here.
+    // Memory kept for a connection's next request is released a little later. This includes both sides of the
+    // connections.
     let mut each = 0;
     until("an idle connection takes at most 16 KiB", || {
         each = memory(std::process::id(), "VmRSS").saturating_sub(before) / CONNECTIONS;
         each <= 16 << 10
     });
-    // Threads that were started while much was to do end when they have had nothing to do for a while.
+    // Threads that were started under load end after they have been idle for a while.
     let mut threads = 0;
     until("few threads are left", || {
         threads = running.handle.threads();
@@ -76,7 +76,7 @@ fn a_large_body_goes_through_without_being_copied() {
     let call = echo(&data);
     assert!(client.call(post(&call)).binary() == data);
     let peak = memory(process.id(), "VmHWM") - before;
-    // The request's body is the answer's. While it comes it is moved once, when an eighth of it is there.
+    // The request's body is reused as the response's. While it arrives it is moved once, after an eighth of it.
     assert!(peak < LARGE + LARGE / 4, "it took {peak} bytes to send {LARGE} back");
     assert!(client.call(post(&call)).binary() == data);
     let peak = memory(process.id(), "VmHWM") - before;
@@ -110,7 +110,7 @@ fn columns_share_a_body_that_lies_aligned_whichever_way_it_comes() {
         let data: Vec<u8> = (0..length).map(|at| (at * 31 + 7) as u8).collect();
         for padding in (0..64).step_by(8) {
             let call = place(&data, padding);
-            // A body begins at a multiple of 64, and a column that was not copied is where it came to lie.
+            // A body begins at a multiple of 64, and a column that was not copied stays at its offset in the body.
             let offset = call.body.windows(10).position(|bytes| bytes == &data[..10]).unwrap() as i64 % 64;
             seen_aligned |= offset == 0;
             assert_eq!(client.call(post(&call)).number(), offset, "{length} bytes with their length");
@@ -161,9 +161,9 @@ fn leaks() {
             calls.open_gate();
             running.until_empty();
         } else {
-            // Ended in the middle of it, and with handlers at work.
+            // Ended during requests, with busy handlers.
             running.handle.stop();
-            // Of threads that end meanwhile the list of threads may leave others out, once.
+            // While threads end, the list of threads may miss others once.
             until("handlers are at work", || workers() >= called.len());
             calls.open_gate();
             drop(called);

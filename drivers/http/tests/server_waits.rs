@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_http::Ended;
 
-/// Short enough to be waited for.
+/// Short enough to wait for.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 #[test]
@@ -33,7 +33,7 @@ fn a_request_that_waits_for_an_effect_keeps_no_thread() {
 #[test]
 fn a_request_that_waits_for_a_session_keeps_no_thread() {
     let gates = Gates::default();
-    // The handler that holds the session has one of them, and the requests that wait for it none.
+    // The handler that holds the session occupies one of them, and the requests that wait for it none.
     let running = Running::new(&gates.server(gates.endpoint()).threads(2));
     let mut first = running.connect();
     let session = session(&mut first);
@@ -62,7 +62,7 @@ fn with_one_thread_a_session_that_is_waited_for_is_no_deadlock() {
     gates.handlers.wait_for(1);
     second.send(within(&session, "count"));
     third.send(plain("gated"));
-    // What needs no handler is answered though the one thread is in one.
+    // Requests that need no handler are answered although its one thread is busy.
     assert_eq!(running.connect().call("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
     gates.handlers.open_gate();
     assert_eq!(first.answer().number(), 1);
@@ -76,14 +76,14 @@ fn the_effects_of_one_request_are_not_anothers() {
     let gates = Gates::default();
     let running = Running::new(&gates.server(authenticated(gates.endpoint())));
     let mut client = running.connect();
-    // Two questions for each, and each request numbers its own from the beginning.
+    // Two questions each; every request numbers its own from the beginning.
     for _ in 0..5 {
         for name in ["ann", "bob"] {
             assert_eq!(client.call(as_whom("who", name)).string(), name);
             assert_eq!(client.call(as_whom("asked", name)).number(), 1);
         }
     }
-    // Sent ahead.
+    // Pipelined.
     let names: Vec<_> = (0..20).map(|number| format!("n{number}")).collect();
     client.send(names.iter().flat_map(|name| as_whom("who", name)).collect::<Vec<_>>());
     for name in &names {
@@ -103,11 +103,11 @@ fn an_effect_that_ends_late_does_not_reach_the_next_request() {
     assert!(began.elapsed() < PATIENCE && late.status == 503, "{} after {LIMIT:?}", late.status);
     assert!(late.field("retry-after").is_some());
     assert!(!late.closes());
-    // The same number names this one's question, which waits for the thread that performs the other.
+    // The same number refers to this request's question, which waits for the thread that performs the other.
     client.send(as_whom("who", "bob"));
     gates.effects.open_gate();
     let answer = client.answer();
-    // It may have waited too long as well, and never has the other's answer.
+    // It may also have timed out, but never gets the other's response.
     assert!(answer.status == 503 || answer.string() == "bob");
     assert_eq!(client.call(as_whom("who", "bob")).string(), "bob");
 }
@@ -156,7 +156,7 @@ fn a_request_that_waits_too_long_is_answered_with_503() {
     }
     gates.handlers.open_gate();
     assert_eq!(holder.answer().number(), 1);
-    assert_eq!(running.connect().call(within(&session, "count")).number(), 2, "the other gave its place up");
+    assert_eq!(running.connect().call(within(&session, "count")).number(), 2, "the other left the queue");
     gates.effects.open_gate();
 }
 
@@ -171,7 +171,7 @@ fn a_drain_waits_for_requests_that_wait() {
     holder.send(within(&session, "hold"));
     gates.handlers.wait_for(1);
     waits.send(within(&session, "count"));
-    // Until the server has it, the connection is idle.
+    // The connection is idle until the server has read it.
     thread::sleep(Duration::from_millis(200));
     running.handle.drain(PATIENCE);
     waits.expect_silence(Duration::from_millis(50));
@@ -199,7 +199,7 @@ fn a_client_that_hangs_up_gives_its_place_in_the_queue_up() {
         holder.send(within(&session, "hold"));
         gates.handlers.wait_for(1);
         leaves.send(within(&session, "count"));
-        // Which one comes first in the queue.
+        // Fixes the order of the queue.
         thread::sleep(Duration::from_millis(100));
         next.send(within(&session, "count"));
         thread::sleep(Duration::from_millis(100));
@@ -208,7 +208,7 @@ fn a_client_that_hangs_up_gives_its_place_in_the_queue_up() {
             leaves.reset();
             until("it is gone", || running.handle.connections() == 2);
         } else {
-            // It may have closed one side only, and is served.
+            // The client may have closed only one side, so the request is served.
             drop(leaves);
         }
         gates.handlers.open_gate();
@@ -273,7 +273,7 @@ fn requests_that_wait_use_no_processor() {
     let mut queued: Vec<_> = (0..10).map(|_| running.connect()).collect();
     queued.iter_mut().for_each(|client| client.send(within(&session, "count")));
     thread::sleep(Duration::from_millis(200));
-    // Other tests of this process may run at the same time, and never all the time.
+    // Other tests of this process may run at the same time, but not always.
     until("a second passes in which nothing is done", || {
         let ticks = processor_ticks();
         thread::sleep(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! Headers in front of a protocol, on real sockets: who is let in, what the protocol gets, and how long a header may take.
+//! Headers before a protocol, on real sockets: which connections are accepted, what the protocol receives, and timeouts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use bytes::{Buf, BytesMut};
@@ -18,15 +18,15 @@ mod kept;
 
 use kept::Kept;
 
-/// Long enough for anything that is to happen at all.
+/// Longer than any step that succeeds.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// As if for ever.
+/// Effectively no timeout.
 const LONG: Duration = Duration::from_secs(600);
 
 /// 192.0.2.10:4242 to 198.51.100.20:9400.
 const HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x0a\xc6\x33\x64\x14\x10\x92\x24\xb8";
 
-/// Says where the client is, then says everything again.
+/// Sends the client's address, then echoes everything.
 struct Echo;
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Machine for Conversation {
     }
 }
 
-/// A server that runs while a test does.
+/// A server that runs during a test.
 struct Running {
     address: SocketAddr,
     handle: Handle,
@@ -114,7 +114,7 @@ impl Running {
         socket
     }
 
-    /// Waits for the reason why a connection was refused, the only one so far.
+    /// Waits for the reason of the first refusal, the only one so far.
     #[track_caller]
     fn reason(&self) -> Reason {
         until("a connection is refused", || !self.refusals.lock().unwrap().is_empty());
@@ -144,7 +144,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Everything until the server closes; an abrupt end is one.
+/// Reads until the server closes the connection, even abruptly.
 fn rest(mut socket: TcpStream) -> String {
     let mut all = Vec::new();
     let mut buffer = [0; 256];
@@ -212,12 +212,12 @@ fn an_iroh_client_has_no_address() {
 fn strangers_are_closed_at_once_and_nothing_of_them_is_read() {
     let setting = ProxyProtocol::required(["192.0.2.1".parse().unwrap()]).unwrap().header_timeout(LONG);
     let server = Running::new(setting, Options::default());
-    // One that says nothing is closed as well.
+    // A silent one is closed as well.
     assert_eq!(rest(server.connect()), "");
     assert_eq!(server.reason(), Reason::NotTrusted);
     server.refusals.lock().unwrap().clear();
     let mut socket = server.connect();
-    // It may be closed by now.
+    // It may already be closed.
     let _ = socket.write_all(&[HEADER, b"hello"].concat());
     assert_eq!(rest(socket), "");
     assert_eq!(server.reason(), Reason::NotTrusted);
@@ -250,7 +250,7 @@ fn a_header_must_be_whole() {
     socket.shutdown(Shutdown::Write).unwrap();
     assert_eq!(rest(socket), "");
     assert_eq!(server.reason(), Reason::Truncated { received: 27 });
-    // A proxy that looks whether the port is open says nothing, and is not worth a word.
+    // A proxy that probes the port sends nothing, and is not reported.
     server.refusals.lock().unwrap().clear();
     drop(server.connect());
     until("the connection is noticed", || server.handle.connections() == 0);
@@ -293,7 +293,7 @@ fn a_header_has_its_own_time_from_the_beginning_of_the_connection() {
     let mut options = Options::default();
     options.timeouts.fresh = Timeout::NEVER;
     let server = Running::with(|setting| setting.header_timeout(limit), options);
-    // One sends nothing, one a byte now and then.
+    // One sends nothing, one a byte from time to time.
     let begun = Instant::now();
     let silent = server.connect();
     assert_eq!(rest(silent), "");
@@ -304,13 +304,13 @@ fn a_header_has_its_own_time_from_the_beginning_of_the_connection() {
     let begun = Instant::now();
     let mut sent = 0;
     while server.refusals.lock().unwrap().is_empty() {
-        assert!(begun.elapsed() < PATIENCE, "it goes on");
+        assert!(begun.elapsed() < PATIENCE, "it continues");
         sent += usize::from(sent < 20 && slow.write_all(&HEADER[sent..=sent]).is_ok());
         thread::sleep(Duration::from_millis(20));
     }
     assert!(matches!(server.reason(), Reason::TimedOut { received, .. } if received > 0));
     assert_eq!(rest(slow), "");
-    // A client behind a header has the protocol's own time.
+    // After the header, a client has the protocol's own timeout.
     let mut socket = server.connect();
     socket.write_all(HEADER).unwrap();
     thread::sleep(limit * 3);
@@ -328,7 +328,7 @@ fn a_client_behind_a_header_that_sends_nothing_is_given_up_as_any_other() {
     assert_eq!(rest(socket), CLIENT);
 }
 
-/// A server for one connection at a time.
+/// Returns a server for one connection at a time.
 fn for_one() -> Running {
     let mut options = Options::default();
     options.max_connections = 1;
@@ -382,7 +382,7 @@ fn each_client_of_a_proxy_loses_connections_of_its_own() {
         expect(&mut socket, &CLIENT.replace("0.2.10", &format!("0.2.{last_byte}")));
         socket
     };
-    // The oldest is the only one of its client, and stays.
+    // The oldest is the only one of its client, and is kept.
     let (mut alone, first, _second) = (silent(1), silent(2), silent(2));
     let _third = silent(2);
     assert_eq!(rest(first), "");

@@ -1,5 +1,5 @@
-//! What happens when a server has as many connections as it may: who gives way, who does not, and that callers come
-//! to be served.
+//! A server at its limit on connections: which ones it closes, which ones it keeps, and that callers are eventually
+//! served.
 #![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
 mod lines;
@@ -12,9 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_reactor::{Address, GiveWay, Listener, Options, Reactor, Timeout};
 
-/// Long enough for a connection to give way if it may.
+/// Long enough for a connection to be closed if it may be.
 const A_WHILE: Duration = Duration::from_millis(1500);
-/// How long a connection must be idle to give way.
+/// How long a connection must be idle before it may be closed.
 const GRACE: Duration = Duration::from_secs(1);
 
 fn room_for(connections: usize, give_way: GiveWay) -> Options {
@@ -24,7 +24,7 @@ fn room_for(connections: usize, give_way: GiveWay) -> Options {
     options
 }
 
-/// Connects, and waits until the server has accepted so many.
+/// Connects, and waits until the server has accepted this many connections.
 fn connected(running: &Running, count: usize) -> Client {
     let client = running.connect();
     until("it is accepted", || running.handle.connections() == count);
@@ -38,7 +38,7 @@ fn silent_connections_keep_no_caller_out() {
     let began = Instant::now();
     assert_eq!(running.connect().ask("echo served"), "served\n");
     assert!(began.elapsed() < GRACE, "served after {:?}", began.elapsed());
-    // The oldest one made room, and none beside it.
+    // Only the oldest one was closed.
     assert_eq!(silent.remove(0).rest(), "");
     silent.iter_mut().for_each(|client| assert_eq!(client.ask("echo on"), "on\n"));
 }
@@ -54,7 +54,7 @@ fn a_server_that_has_just_filled_up_closes_no_connection() {
     assert_eq!(idle.ask("echo two"), "two\n");
 }
 
-/// A server with room for so many that has not begun to run. Callers wait in its backlog.
+/// A server with this capacity that does not run yet. Callers wait in its backlog.
 struct Waiting(Reactor<World>);
 
 impl Waiting {
@@ -63,7 +63,7 @@ impl Waiting {
         Self(Reactor::new(Listener::tcp("0").unwrap(), World::default(), options).unwrap())
     }
 
-    /// A caller that has sent this.
+    /// Returns a caller that has sent this.
     fn caller(&self, sent: &str) -> Client {
         let Address::Tcp(address) = *self.0.address() else { panic!("expected an address") };
         let mut client = Client::of(TcpStream::connect(address).unwrap());
@@ -89,14 +89,14 @@ fn what_was_sent_is_answered_before_its_connection_could_give_way() {
 #[test]
 fn a_connection_that_was_asked_to_give_way_and_is_at_work_keeps_no_other_from_being_asked() {
     let waiting = Waiting::with_room_for(2);
-    // The oldest is asked first, and what it has sent takes long.
+    // The oldest is checked first, and its request takes long.
     let mut at_work = waiting.caller("wait\n");
     let mut silent = waiting.caller("");
     let mut caller = waiting.caller("echo served\n");
     let (running, began) = (waiting.run(), Instant::now());
     assert_eq!(caller.line(), "served\n");
     assert_eq!(silent.rest(), "");
-    assert!(began.elapsed() < PATIENCE / 2, "not only when the work gave up waiting");
+    assert!(began.elapsed() < PATIENCE / 2, "not only after the work timed out");
     running.world.gate.open();
     assert_eq!(at_work.line(), "waited\n");
 }
@@ -176,11 +176,11 @@ fn requests_that_have_stopped_give_way_where_idle_connections_do() {
         let mut waiting = running.connect();
         waiting.send(format!("echo {number}\n"));
         assert_eq!(waiting.line(), format!("{number}\n"), "a second after the others have stopped");
-        // It is busy until both have given way.
+        // It is busy until both have been closed.
         waiting.send("ec");
     }
     running.world.gate.open();
-    assert_eq!(at_work.line(), "waited\n", "what is at work stays");
+    assert_eq!(at_work.line(), "waited\n", "a busy connection is kept");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn the_address_with_the_most_connections_loses_its_oldest() {
         until("it is accepted", || running.handle.connections() == count);
         client
     };
-    // The first one is the oldest of all, and its address has few.
+    // The first is the oldest of all, and its address has few.
     let mut few: Vec<_> = (1..=2).map(|count| connected(small, count)).collect();
     let mut many: Vec<_> = (3..=6).map(|count| connected(large, count)).collect();
     let mut callers: Vec<_> = (0..2).map(|_| running.connect_from(caller)).collect();
@@ -235,7 +235,7 @@ fn silent_connections_that_come_without_end_keep_no_caller_out() {
         }
     });
     for _ in 0..50 {
-        // From another address, whose few connections are not those that go.
+        // From another address, whose few connections are kept.
         assert_eq!(running.connect_from(Ipv4Addr::new(127, 0, 0, 2)).ask("echo served"), "served\n");
     }
     running.handle.stop();

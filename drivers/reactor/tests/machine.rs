@@ -1,4 +1,4 @@
-//! That the event loop carries another protocol than vgi-rpc: its phases, timeouts, last words, and a drain.
+//! The event loop carries a protocol other than vgi-rpc: phases, timeouts, last output, and draining.
 #![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
 mod lines;
@@ -70,7 +70,7 @@ fn a_client_that_has_said_all_is_still_answered() {
     running.world.gate.open();
     assert_eq!(client.rest(), "one\nwaited\ntwo\n");
 
-    // What can never be completed is not waited for.
+    // A request that can never be completed is not waited for.
     let mut client = running.connect();
     client.send("echo one\necho tw");
     client.0.get_ref().shutdown(Shutdown::Write).unwrap();
@@ -108,7 +108,7 @@ fn work_that_waits_delays_nobody() {
 fn when_no_thread_is_left_everything_but_work_goes_on() {
     let mut options = options(|_| {});
     options.threads = 1;
-    // Often enough for the thread to come back at any point of what is done without it.
+    // Often enough for the thread to return at any point of the concurrent steps.
     for _ in 0..50 {
         let running = Running::new(options.clone());
         let mut waiting = running.connect();
@@ -139,7 +139,7 @@ fn an_idle_connection_is_closed_in_silence() {
     let idle = Timeout { no_progress: Some(timeout), whole: None };
     let running = Running::new(options(|timeouts| timeouts.idle = idle));
     let began = Instant::now();
-    // One that never says anything has no longer than one between two requests.
+    // A silent client has the same timeout as between two requests.
     let mut silent = running.connect();
     let mut client = running.connect();
     assert_eq!(client.ask("echo one"), "one\n");
@@ -198,8 +198,8 @@ fn the_whole_timeout_counts_for_each_request() {
     let timeout = Duration::from_millis(800);
     let running = Running::new(options(|timeouts| timeouts.body = whole(800)));
     let end = Instant::now() + PATIENCE;
-    // The next body has always begun when this one is answered: only the answers tell them apart. Where the test
-    // itself is held up for so long that a timeout may well pass, it begins anew.
+    // The next body has always begun when this one is answered; only the responses distinguish them. If the test itself
+    // is delayed long enough for a timeout to pass, it starts again.
     'anew: while Instant::now() < end {
         let mut client = running.connect();
         let (began, mut last) = (Instant::now(), Instant::now());
@@ -215,7 +215,7 @@ fn the_whole_timeout_counts_for_each_request() {
         }
         return;
     }
-    panic!("expected {timeout:?} without being held up");
+    panic!("expected {timeout:?} without being delayed");
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_destructor_that_panics_costs_its_connection_and_nothing_else() {
     for _ in 0..4 {
         assert_eq!(running.connect().ask("echo on"), "on\n");
         assert_eq!(running.connect().ask("quit"), "bye\n");
-        // Dropped when its work ends, which nobody waits for.
+        // Dropped when its job ends; no client waits for it.
         running.connect().send("echo unread\n");
     }
     until("they are gone", || running.handle.connections() == 1);
@@ -314,7 +314,7 @@ fn a_drain_ends_at_its_deadline() {
     let mut begun = running.connect();
     assert_eq!(begun.ask("echo one"), "one\n");
     begun.send("body 3\nab");
-    // Accepted at any rate, and in the middle of a request, or about to be.
+    // Accepted, and within a request or about to begin one.
     until("it is served", || running.handle.connections() == 1);
     let mut waiting = running.connect();
     waiting.send("wait\n");

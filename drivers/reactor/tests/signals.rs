@@ -1,4 +1,4 @@
-//! Signals end a server, if they are to. The only test of its process.
+//! Signals end a server that handles them. The only test of its process.
 
 mod lines;
 mod running;
@@ -25,7 +25,7 @@ fn a_signal_drains_a_server_and_a_second_one_ends_it() {
     busy.send("wait\n");
     running.world.gate.wait_for(1);
     raise(SIGTERM).unwrap();
-    // The connection between calls is closed, and the call comes to its end.
+    // The connection between calls is closed, and the call completes.
     assert_eq!(idle.rest(), "");
     running.world.gate.open();
     assert!(busy.line().starts_with("waited"));

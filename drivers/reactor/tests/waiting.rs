@@ -1,4 +1,4 @@
-//! Machines that wait for a wake-up: it is never lost, costs nothing until it comes, and does not come for ever.
+//! Machines that wait for a wake-up: it is never lost, costs nothing until it happens, and has a timeout.
 #![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
 mod lines;
@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_reactor::{Ended, GiveWay, Listener, Timeout};
 
-/// A client that waits, and what wakes it.
+/// Returns a client that waits, and the handle that wakes it.
 fn parked(running: &Running) -> (Client, Told) {
     let mut client = running.connect();
     client.send("park\n");
@@ -70,7 +70,7 @@ fn connections_that_wait_use_no_processor() {
         .map(|number| {
             let mut client = running.connect();
             client.send("park\n");
-            // What is sent ahead, and the end of it, are no reason to do anything.
+            // Pipelined input, and the end of input, must not cause any work.
             if number % 2 == 0 {
                 client.send("echo ahead\n");
                 client.0.get_ref().shutdown(Shutdown::Write).unwrap();
@@ -81,13 +81,13 @@ fn connections_that_wait_use_no_processor() {
     until("all wait", || running.world.waits.count() == 100);
     thread::sleep(Duration::from_millis(200));
     let polls = running.world.polls.load(Ordering::SeqCst);
-    // Other tests of this process may run at the same time, and never all the time.
+    // Other tests of this process may run at the same time, but not always.
     until("a second passes in which nothing is done", || {
         let ticks = processor_ticks();
         thread::sleep(Duration::from_secs(1));
         processor_ticks() - ticks <= 2
     });
-    assert_eq!(running.world.polls.load(Ordering::SeqCst), polls, "no machine was polled meanwhile");
+    assert_eq!(running.world.polls.load(Ordering::SeqCst), polls, "no machine was polled in that time");
     assert_eq!(running.handle.connections(), 100);
     for (number, mut client) in clients.into_iter().enumerate() {
         running.world.waits.pop().unwrap().tell("woken");
@@ -97,7 +97,7 @@ fn connections_that_wait_use_no_processor() {
     }
 }
 
-/// Wakes what comes, at some time from at once to a little later.
+/// Wakes each machine, at once or a little later.
 fn wake_all(tickets: Receiver<Told>, seed: u64) {
     let mut random = seed;
     for told in tickets {
@@ -111,7 +111,7 @@ fn wake_all(tickets: Receiver<Told>, seed: u64) {
         while began.elapsed() < Duration::from_nanos(pause) {
             std::hint::spin_loop();
         }
-        // Some are woken for nothing first.
+        // Some get a spurious wake-up first.
         if random >> 60 & 1 == 0 {
             told.wake();
         }
@@ -137,7 +137,8 @@ fn no_wake_up_is_lost() {
         scope.spawn(move || {
             let mut wakers = wakers.iter().cycle();
             while done.load(Ordering::SeqCst) < CLIENTS {
-                // Found before the machine has returned from the poll that says that it waits, as often as not.
+                // In about half of the cases this runs before the machine has returned from the poll that reports that it
+                // waits.
                 match world.waits.pop() {
                     Some(told) => wakers.next().unwrap().send(told).unwrap(),
                     None => thread::yield_now(),
@@ -147,7 +148,7 @@ fn no_wake_up_is_lost() {
         for _ in 0..CLIENTS {
             let mut client = running.connect();
             scope.spawn(move || {
-                // A failure ends the test, and not with threads that wait for this one.
+                // A failure ends the test, rather than leaving threads that wait for this one.
                 let served = (0..WAITS).take_while(|_| client.ask("park") == "woken\n").count();
                 done.fetch_add(1, Ordering::SeqCst);
                 assert_eq!(served, WAITS);
@@ -198,14 +199,14 @@ fn waking_a_connection_that_is_closed_does_nothing() {
     assert_eq!(running.connect().ask("echo on"), "on\n");
     assert!(running.world.polls.load(Ordering::SeqCst) < polls + 10);
 
-    // Nor does a waker keep a server alive, or miss one.
+    // Nor does a waker keep a server alive, or require one.
     until("it is gone", || running.handle.connections() == 0);
     let (_client, waiting) = parked(&running);
     let world = running.world.clone();
     running.handle.stop();
     running.join();
     until("all machines are dropped", || world.machines.load(Ordering::SeqCst) == 0);
-    assert_eq!(world.hung_up.load(Ordering::SeqCst), 1, "one was in the middle of something");
+    assert_eq!(world.hung_up.load(Ordering::SeqCst), 1, "one was within a request");
     told.wake();
     waiting.wake();
 }
@@ -217,7 +218,7 @@ fn a_wait_times_out_with_a_last_word() {
     let began = Instant::now();
     let (mut client, told) = parked(&running);
     client.0.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    // Waking it for nothing is no way around the timeout.
+    // Spurious wake-ups do not extend the timeout.
     while client.0.get_ref().peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
         assert!(began.elapsed() < PATIENCE);
         told.wake();
@@ -226,7 +227,7 @@ fn a_wait_times_out_with_a_last_word() {
     assert_eq!(client.rest(), "timeout in Waiting\n");
     assert!(began.elapsed() >= timeout, "closed after {:?}", began.elapsed());
     told.tell("too late");
-    assert_eq!(running.world.hung_up.load(Ordering::SeqCst), 0, "it had the last word");
+    assert_eq!(running.world.hung_up.load(Ordering::SeqCst), 0, "it ended the connection itself");
 }
 
 #[test]
@@ -235,7 +236,7 @@ fn a_wait_after_work_times_out_too() {
     let mut client = running.connect();
     client.send("wait\npark\n");
     running.world.gate.wait_for(1);
-    // Timeouts are looked at meanwhile, and nothing else happens in this server.
+    // Timeouts are checked in this time, and nothing else happens in this server.
     thread::sleep(Duration::from_millis(700));
     running.world.gate.open();
     assert_eq!(client.rest(), "waited\ntimeout in Waiting\n");
@@ -274,7 +275,7 @@ fn connections_that_wait_do_not_give_way() {
     third.expect_silence(Duration::from_millis(1500));
     first_told.tell("woken");
     assert_eq!(first.line(), "woken\n");
-    // It gives way when it has been idle for a second.
+    // A connection that has been idle for a second is closed to make room.
     assert_eq!(third.line(), "served\n");
     assert_eq!(first.rest(), "");
     second_told.tell("woken");
@@ -286,7 +287,7 @@ fn connections_that_wait_do_not_give_way() {
 fn a_peer_that_hangs_up_ends_its_wait() {
     let path = std::env::temp_dir().join(format!("vgi-rpc-reactor-wait-{}.sock", std::process::id()));
     let running = Running::on(Listener::unix(&path).unwrap(), options(|_| {}));
-    // Before the wait begins, or after.
+    // Before and after the wait begins.
     for pause in [0, 50] {
         let mut socket = UnixStream::connect(&path).unwrap();
         std::io::Write::write_all(&mut socket, b"park\necho ahead\n").unwrap();

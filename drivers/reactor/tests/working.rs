@@ -1,4 +1,4 @@
-//! What happens to a connection while its work is out: it is served all the same, and its end does not wait.
+//! A connection while its job runs: it is still served, and its end does not wait for the job.
 #![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
 mod lines;
@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_reactor::{Ended, Listener, Timeout};
 
-/// A unix socket's server.
+/// A server on a unix socket.
 #[cfg(unix)]
 fn on_unix(name: &str) -> (Running, PathBuf) {
     let path = std::env::temp_dir().join(format!("vgi-rpc-reactor-{name}-{}.sock", std::process::id()));
@@ -38,7 +38,7 @@ fn output_arrives_before_the_work_ends() {
         running.world.gate.open();
         assert_eq!(client.line(), "done\n");
         assert_eq!(client.line(), "last\n");
-        // Told, and done at once: in order as well.
+        // Messages that are handled at once stay in order as well.
         for number in 0..200 {
             assert_eq!(client.ask(&format!("tell {number}")), format!("{number}\n"));
             assert_eq!(client.line(), "done\n");
@@ -56,10 +56,10 @@ fn answers_of_quick_works_share_writes_and_do_not_wait_for_a_slow_one() {
         let before = running.world.writes.load(Ordering::SeqCst);
         client.send("echo quick\n".repeat(QUICK));
         (0..QUICK).for_each(|_| assert_eq!(client.line(), "quick\n"));
-        // Where a work is slow, because the thread was not run for a while, the output of those before it is sent.
+        // If a job is slow because its thread was not scheduled, the earlier output is sent.
         running.world.writes.load(Ordering::SeqCst) - before < QUICK / 3
     });
-    assert!(shared, "each answer was written by itself");
+    assert!(shared, "each response was written separately");
 
     client.send("echo quick\n".repeat(QUICK) + "wait\n");
     running.world.gate.wait_for(1);
@@ -74,19 +74,19 @@ fn held_back_answers_are_soon_sent_though_the_supervisor_rested() {
     let running = Running::new(options(|_| {}));
     let mut client = running.connect();
     for _ in 0..3 {
-        // The first work is long enough for the supervisor to come to rest meanwhile.
+        // The first job is long enough for the supervisor to become idle in the meantime.
         client.send("sleep 150\necho quick\nsleep 2000\n");
         assert_eq!(client.line(), "slept\n");
         let began = Instant::now();
         assert_eq!(client.line(), "quick\n");
-        assert!(began.elapsed() < Duration::from_millis(1500), "it came with the next answer");
+        assert!(began.elapsed() < Duration::from_millis(1500), "it came with the next response");
         let late = began.elapsed();
         assert_eq!(client.line(), "slept\n");
         if late < Duration::from_millis(100) {
             return;
         }
     }
-    panic!("each time the answer was late");
+    panic!("the response was late each time");
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn much_output_flows_as_its_peer_reads_it() {
     const MUCH: usize = 30 << 20;
     client.send(format!("tell-much {MUCH}\n"));
     running.world.gate.wait_for(1);
-    // The socket takes a part of it.
+    // The socket accepts a part of it.
     thread::sleep(Duration::from_millis(200));
     let began = Instant::now();
     assert_eq!(client.line().len(), MUCH + 1);
-    assert!(began.elapsed() < PATIENCE / 2, "not only when the work gave up waiting");
+    assert!(began.elapsed() < PATIENCE / 2, "not only after the work timed out");
     running.world.gate.open();
     assert_eq!(client.line(), "done\n");
 }
@@ -124,7 +124,7 @@ fn output_from_before_the_work_flows_while_it_is_out() {
     thread::sleep(Duration::from_millis(100));
     let began = Instant::now();
     assert_eq!(client.line().len(), 20_000 * 1024 + 1);
-    assert!(began.elapsed() < PATIENCE / 2, "not only when the work gave up waiting");
+    assert!(began.elapsed() < PATIENCE / 2, "not only after the work timed out");
     running.world.gate.open();
     assert_eq!(client.line(), "waited\n");
 }
@@ -167,7 +167,7 @@ fn a_peer_that_hangs_up_takes_its_machine_with_it() {
     until("its machine is dropped", || running.world.machines.load(Ordering::SeqCst) == 0);
     assert_eq!(running.world.hung_up.load(Ordering::SeqCst), 1);
     assert_eq!(running.handle.connections(), 0);
-    // The work runs on, and what it gives is of no use to anybody.
+    // The job continues, and its result is discarded.
     running.world.gate.open();
     let mut socket = UnixStream::connect(&path).unwrap();
     socket.write_all(b"echo on\nquit\n").unwrap();
@@ -206,7 +206,7 @@ fn a_reset_is_a_hang_up() {
 fn output_that_cannot_be_sent_is_a_hang_up() {
     let running = Running::new(options(|_| {}));
     let mut client = running.connect();
-    // More than the socket takes, and its peer is gone after the first bytes.
+    // More than the socket accepts, and its peer disconnects after the first bytes.
     client.send(format!("tell-much {}\n", 30 << 20));
     running.world.gate.wait_for(1);
     client.0.read_exact(&mut [0; 1000]).unwrap();
@@ -248,7 +248,7 @@ fn while_work_is_out_only_a_wake_up_has_the_machine_polled() {
     assert_eq!(client.line(), "first\n");
     thread::sleep(Duration::from_millis(50));
     let polls = running.world.polls.load(Ordering::SeqCst);
-    // The connection is looked at for both, and its machine is told of the drain.
+    // The connection is checked for both, and its machine is notified of the drain.
     client.send("echo ahead\n");
     running.handle.drain(PATIENCE);
     client.expect_silence(Duration::from_millis(200));
@@ -273,7 +273,7 @@ fn machines_end_with_their_server_though_their_work_runs_on() {
     world.gate.open();
 }
 
-/// A client that asks for several things, reads some of the answers, and leaves.
+/// A client that makes several requests, reads some of the responses, and disconnects.
 #[cfg(unix)]
 fn come_and_go(path: &Path, random: &mut u64) {
     let mut next = |below: u64| {
@@ -284,7 +284,7 @@ fn come_and_go(path: &Path, random: &mut u64) {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let requests = ["park\n", "tell something\n", "nudge\n", "echo on\n", "flood 300\n", "quit\n"];
     for _ in 0..next(4) {
-        // The server may have closed it, for what it was asked before.
+        // The server may have closed it because of an earlier request.
         let _ = socket.write_all(requests[next(6) as usize].as_bytes());
         if next(2) == 0 {
             let _ = socket.read(&mut [0; 20]);

@@ -1,4 +1,4 @@
-//! What Sentry is sent, by its own SDK with the transport that it has for tests: calls over HTTP, in process.
+//! Events sent to Sentry, through its SDK and the SDK's test transport: calls over HTTP, in process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray, types::Int64Type};
@@ -65,7 +65,7 @@ fn methods() -> Vec<MethodSpec> {
     ]
 }
 
-/// A caller with the name that a header says.
+/// Returns the caller that a header names.
 fn authenticate(request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
     Ok(match request.header("x-caller")? {
         Some(name) => AuthContext::new("test", name)
@@ -78,7 +78,7 @@ fn authenticate(request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
     })
 }
 
-/// A server whose thread has a client of Sentry.
+/// A server whose thread has a Sentry client.
 struct Server {
     endpoint: Arc<Endpoint>,
     hub: Arc<Hub>,
@@ -143,7 +143,7 @@ impl Server {
         self.call("fail", &row([("code", text(code))]), &[]);
     }
 
-    /// The events and the transactions that were sent since this was called last.
+    /// Returns the events and transactions sent since the last call.
     fn sent(&self) -> (Vec<Event<'static>>, Vec<Transaction<'static>>) {
         let (mut events, mut transactions) = (Vec::new(), Vec::new());
         for envelope in self.transport.fetch_and_clear_envelopes() {
@@ -205,7 +205,7 @@ fn faults_of_the_server_are_reported_and_nothing_else() {
     }
     server.call("panic", &row([]), &[]);
     assert_eq!(server.event().exception[0].value.as_deref(), Some("the handler panicked: on purpose"));
-    // What was not resolved to a method is no call.
+    // A request that matches no method is not a call.
     server.call("missing", &row([]), &[]);
     assert_eq!(server.sent().0.len(), 0);
 }
@@ -272,7 +272,7 @@ fn what_handlers_tell_sentry_is_of_their_call_alone() {
         assert_eq!(event.message.as_deref(), Some("told by the handler"));
         assert_eq!((event.tags["rpc.method"].as_str(), event.breadcrumbs.len()), ("tell", 1));
     }
-    // The server's own hub has none of it.
+    // The server's own hub has none of this.
     server.hub.capture_message("outside", Level::Info);
     let event = server.event();
     assert!(event.tags.is_empty() && event.breadcrumbs.is_empty());
@@ -306,7 +306,7 @@ fn parameters_are_sent_only_if_asked_for_redacted_and_cut() {
     assert_eq!((tags["rpc.param.count"].as_str(), &tags["rpc.param.table"]), ("7", &"é".repeat(200)));
     assert!(!tags.contains_key("rpc.param.password"));
 
-    // What looks like a credential never gets to the function, nor from it to Sentry.
+    // A value that looks like a credential never reaches the function, nor goes from it to Sentry.
     let redact = |mut parameters: Map<String, Value>| {
         assert!(!parameters.contains_key("password"));
         parameters.retain(|name, _| name == "count");
@@ -319,7 +319,7 @@ fn parameters_are_sent_only_if_asked_for_redacted_and_cut() {
     assert_eq!(data_of(&transactions[0])["rpc.param.count"], "hidden");
     assert!(!said.contains("rpc.param.table") && !said.contains("s3cr3t"), "{said}");
 
-    // A redactor that leaves everything as it is replaces nothing.
+    // A redactor that returns its input unchanged replaces nothing.
     let config = SentryConfig::new().enable_performance(true).record_params(true).tag_param("password");
     let (said, _, transactions) = everything(&Server::new(config.redactor(|parameters| parameters)));
     assert!(!said.contains("s3cr3t"), "{said}");
@@ -337,14 +337,14 @@ fn columns_that_the_method_does_not_declare_are_not_sent() {
     let (events, transactions) = server.sent();
     assert_eq!(events[0].tags["rpc.param.code"], "NOT_FOUND");
     assert!(!events[0].tags.contains_key("vgi.attach_id"), "{:?}", events[0].tags);
-    // The error that the request is refused with has the names of the columns, and none of their values.
+    // The request's error contains the names of the columns, but none of their values.
     let data = data_of(&transactions[0]);
     assert_eq!(data["rpc.param.code"], "NOT_FOUND");
     assert!(!data.keys().any(|name| name.contains("undeclared") || name.contains("attach")), "{data:?}");
     assert!(!format!("{events:?} {transactions:?}").contains("leak"));
 }
 
-/// The data of a transaction.
+/// Returns the data of a transaction.
 fn data_of(transaction: &Transaction<'_>) -> Map<String, Value> {
     let Context::Trace(trace) = &transaction.contexts["trace"] else { panic!("{transaction:?}") };
     trace.data.clone().into_iter().chain(transaction.extra.clone()).collect()
@@ -389,7 +389,7 @@ fn a_span_continues_the_trace_that_it_is_in() {
     let Context::Trace(context) = &transactions[0].contexts["trace"] else { panic!("{transactions:?}") };
     assert_eq!(context.parent_span_id.unwrap().to_string(), parent);
 
-    // Whether it is sampled, a caller decides only if callers are trusted.
+    // A caller decides on sampling only if callers are trusted.
     let unsampled = [("sentry-trace", &*format!("{trace}-{parent}-0"))];
     server.call("tell", &row([]), &unsampled);
     let transaction = server.transaction();
@@ -399,7 +399,7 @@ fn a_span_continues_the_trace_that_it_is_in() {
     trusting.call("tell", &row([]), &unsampled);
     assert_eq!(trusting.sent().1.len(), 0);
 
-    // Within a transaction of the application's, it is a child of that.
+    // Within a transaction of the application, it is a child of that.
     let outer = Hub::run(server.hub.clone(), || {
         let context = sentry_core::TransactionContext::new("outer", "test");
         sentry_core::start_transaction(context)
@@ -408,7 +408,7 @@ fn a_span_continues_the_trace_that_it_is_in() {
     server.call("tell", &row([]), &[]);
     outer.finish();
     let transaction = server.transaction();
-    // Which has its name now.
+    // The transaction has the call's name.
     assert_eq!((transaction.name.as_deref(), transaction.spans.len()), (Some("rpc tell"), 1));
     let span = &transaction.spans[0];
     assert_eq!((span.description.as_deref(), span.op.as_deref()), (Some("vgi_rpc/tell"), Some("rpc.server")));

@@ -1,4 +1,4 @@
-//! Connecting through proxies that do as they should, and through others.
+//! Connecting through proxies that behave correctly, and others.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::io::{ErrorKind, Read, Write};
@@ -7,13 +7,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use vgi_rpc_socks::{NegotiationError, Reply, SocksErrorKind, SocksProxy, TargetError};
 
-/// Long enough for anything that is to happen at all.
+/// Longer than any step that succeeds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes to read, and what is said then.
+/// The number of bytes to read, and the bytes to send then.
 type Script = &'static [(usize, &'static [u8])];
 
-/// A proxy for one client. It reads so many bytes, then says something, and so on; then it is done with `end`.
+/// A proxy for one client. It reads that many bytes, then sends the reply, and so on; at the end it calls `end`.
 struct Proxy {
     address: SocketAddr,
     thread: JoinHandle<Vec<u8>>,
@@ -69,7 +69,7 @@ fn kind(result: Result<TcpStream, vgi_rpc_socks::SocksError>) -> SocksErrorKind 
 
 #[test]
 fn a_name_goes_to_the_proxy_and_the_targets_bytes_stay_in_the_socket() {
-    // The target speaks in the same write as the proxy.
+    // The target's bytes are in the same write as the proxy's.
     let script: Script = &[(3, b"\x05\0"), (7 + 24, b"\x05\0\0\x03\x01x\0\0hello")];
     let proxy = Proxy::new(script, |mut socket| socket.write_all(b", you").unwrap());
     let mut socket = proxy.at("").connect("must-not-resolve.invalid", 0x1234, Some(PATIENCE)).unwrap();
@@ -97,7 +97,7 @@ fn credentials_are_sent_if_they_are_asked_for() {
 #[test]
 fn a_refusal_is_an_error_of_its_class_and_the_socket_is_closed() {
     let script: Script = &[(3, b"\x05\0"), (10, b"\x05\x05\0\x01")];
-    // It ends only when the client has closed.
+    // It ends only after the client has closed.
     let proxy = Proxy::new(script, wait_for_end);
     let error =
         proxy.at("").connect("192.0.2.1", 80, Some(PATIENCE)).unwrap_err().with_target("192.0.2.1:80");
@@ -129,7 +129,7 @@ fn a_proxy_that_closes_early_is_no_connection() {
 
 #[test]
 fn one_time_limit_holds_for_all_of_it() {
-    // A byte of a long name now and then, always in time for a limit of each read.
+    // Single bytes of a long name, always within a limit for each read.
     let script: Script = &[(3, b"\x05\0"), (10, b"\x05\0\0\x03\xff")];
     let proxy = Proxy::new(script, |mut socket| {
         while socket.write_all(b"x").is_ok() {
@@ -142,7 +142,7 @@ fn one_time_limit_holds_for_all_of_it() {
     let took = begun.elapsed();
     assert!(took >= limit && took < limit * 10, "{took:?}");
     proxy.heard();
-    // One that says nothing.
+    // A silent one.
     let proxy = Proxy::new(&[], wait_for_end);
     let error = proxy.at("").connect("192.0.2.1", 80, Some(limit)).unwrap_err();
     assert_eq!(error.io_kind(), ErrorKind::TimedOut);
@@ -164,7 +164,7 @@ fn without_the_proxy_nothing_is_connected() {
         "{error}"
     );
     assert_eq!(target.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
-    // Nor is anything opened for a target that cannot be named.
+    // Nor is a connection opened for a target that cannot be named.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let proxy: SocksProxy = format!("socks5h://{}", listener.local_addr().unwrap()).parse().unwrap();

@@ -1,6 +1,5 @@
-//! A worker as a real child process, and what becomes of it. The worker is this same program: what it writes to stdout
-//! before it serves must be nothing but frames, so the usual test harness, which prints there, is off and a few lines stand
-//! in for it.
+//! A worker as a real child process, and how it ends. The worker is this same program, whose stdout must contain only
+//! frames. The standard test harness prints there, so it is disabled and a few lines replace it.
 
 #[cfg(unix)]
 #[path = "child/descriptors.rs"]
@@ -255,7 +254,7 @@ fn exchange() {
     let error = stream.exchange(&one("n", Int64Array::from(vec![0]))).unwrap_err();
     assert!(matches!(error, CallError::Rpc(error) if error.error_type() == "ValueError"));
     let error = stream.exchange(&one("n", Int64Array::from(vec![1]))).unwrap_err();
-    assert!(matches!(error, CallError::Command(_)), "the stream is over: {error}");
+    assert!(matches!(error, CallError::Command(_)), "the stream has ended: {error}");
     drop(stream);
     assert_usable(&mut client);
 }
@@ -347,7 +346,7 @@ fn reaped() {
     let mut client = Client::new(child, Default::default());
     assert_usable(&mut client);
     drop(client);
-    assert!(!is_process(id), "the worker is gone, zombie included");
+    assert!(!is_process(id), "no process remains, not even a zombie");
 }
 
 #[cfg(unix)]
@@ -399,7 +398,7 @@ fn signals() {
     for signal in ["TERM", "INT"] {
         let mut child = raw_worker();
         let input = child.stdin.as_mut().unwrap();
-        // An answer shows that it serves; then it is kept busy.
+        // A response shows that it serves; then it is kept busy.
         input.write_all(&request("nothing")).unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0; 8]).unwrap();
         input.write_all(&request("sleep")).unwrap();
@@ -414,12 +413,12 @@ fn signals() {
 }
 
 fn closed_pipes() {
-    // The client goes before, in the middle of, and after a request, with nobody to read the answer.
+    // The client disconnects before, within, and after a request, and does not read the response.
     let request = request("greet");
     for sent in [0, 3, request.len() / 2, request.len()] {
         let mut child = raw_worker();
         drop(child.stdout.take());
-        // The worker may be gone before all is written.
+        // The worker may have ended before all is written.
         let _ = child.stdin.as_mut().unwrap().write_all(&request[..sent]);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "after {sent} bytes");
@@ -436,7 +435,7 @@ fn garbage() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
-/// Answers the first call with a number, but for the end marker, and ends.
+/// Answers the first call with a number, without the end marker, and ends.
 fn answer_without_its_end() {
     use vgi_rpc_protocol::ipc::{BatchEncoder, EncodedSchema, Outbox};
     let _ = std::io::stdin().read(&mut [0; 4096]).unwrap();
@@ -454,7 +453,7 @@ fn unfinished() {
     let client = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg("unfinished");
-        // It answers one call, so not one that asks what kind the method is.
+        // It answers one call, so the client must not query the method's kind.
         spawn(command).unwrap().check_kinds(false)
     };
     assert_eq!(number(&client().unary(&remote().method("nothing"), &none()).unwrap()), 7);
@@ -496,7 +495,7 @@ fn raw_worker() -> std::process::Child {
     worker().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The bytes of a request for a method, as the client's machine writes them.
+/// Returns the bytes of a request for a method, as the client's machine writes them.
 fn request(method: &str) -> Vec<u8> {
     match method {
         "greet" => request_with(method, one("name", StringArray::from(vec!["you"]))),

@@ -1,4 +1,4 @@
-//! What the README and the public documentation say of the workspace.
+//! Claims of the README and the public documentation about the workspace.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::collections::BTreeSet;
@@ -10,13 +10,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The lines between fences of this language.
+/// Returns the lines between fences of this language.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let opening = format!("```{language}\n");
     text.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
-/// The text in quotes that follows `key = ` in a line.
+/// Returns the quoted text after `key = ` in a line.
 fn quoted<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     line.split_once(&format!("{key} = \"")).and_then(|(_, rest)| rest.split('"').next())
 }
@@ -74,7 +74,8 @@ fn the_commands_in_the_readme_name_examples_that_exist() {
     assert_eq!(found, 11);
 }
 
-/// `cargo run -p` builds an example with the features of its own crate, and nothing of what others in the workspace turn on.
+/// `cargo run -p` builds an example with the features of its own crate, without those that other crates of the workspace
+/// enable.
 #[test]
 fn the_example_with_opentelemetry_has_the_flags_that_the_readme_names() {
     let tree = Command::new(env!("CARGO"))
@@ -92,7 +93,7 @@ fn the_example_with_opentelemetry_has_the_flags_that_the_readme_names() {
     }
 }
 
-/// The sources of a crate's public modules: the root, and what it and they declare with `pub mod`.
+/// Returns the sources of a crate's public modules: the root, and the modules declared with `pub mod`.
 fn public_sources(file: PathBuf, folder: PathBuf, found: &mut Vec<(PathBuf, String)>) {
     let source = fs::read_to_string(&file).unwrap();
     for name in source.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')) {
@@ -109,7 +110,7 @@ fn no_public_page_lists_private_files() {
     for folder in drivers.chain([root().join("protocol")]) {
         public_sources(folder.join("src/lib.rs"), folder.join("src"), &mut found);
     }
-    assert!(found.len() > 20, "the sources are there: {}", found.len());
+    assert!(found.len() > 20, "the sources were found: {}", found.len());
     for (path, source) in found {
         let mut tables = source.lines().filter(|line| line.starts_with("//! | "));
         let listed =
@@ -118,7 +119,7 @@ fn no_public_page_lists_private_files() {
     }
 }
 
-/// What the README's first command builds decides how long a new user waits.
+/// The packages built by the README's first command determine how long a new user waits.
 #[test]
 fn the_first_command_builds_only_what_it_needs() {
     let tree = Command::new(env!("CARGO"))

@@ -1,4 +1,4 @@
-//! Exchanges with a daemon that is a thread of the test, over both kinds of sockets.
+//! Exchanges with a daemon on a thread of the test, over both kinds of sockets.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -23,7 +23,7 @@ const TARGET: &str = "/localapi/v0/whois?addr=100.64.0.10%3A4242&proto=tcp";
 const MAX_BODY: usize = 65_536;
 const JSON: &str = r#"{"Node":{"StableID":"n123"},"UserProfile":{"ID":77,"LoginName":"ann@example.com"}}"#;
 
-/// Reads a request's head, answers, and gives the head.
+/// Reads a request's head, responds, and returns the head.
 fn serve(mut socket: impl Read + Write, answer: &[u8]) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -31,7 +31,7 @@ fn serve(mut socket: impl Read + Write, answer: &[u8]) -> String {
         socket.read_exact(&mut byte).unwrap();
         head.push(byte[0]);
     }
-    // The client may have had enough.
+    // The client may have disconnected.
     let _ = socket.write_all(answer);
     String::from_utf8(head).unwrap()
 }
@@ -163,7 +163,7 @@ fn a_daemon_that_is_not_there_may_be_there_later() {
     assert!(matches!(error, LocalApiError::NoResponse) && error.is_transient(), "{error}");
 }
 
-/// Asks a daemon as a server does.
+/// Queries a daemon as a server does.
 fn ask(daemon: &LocalApi, target: &str) -> Completion {
     let question = WhoIs::new(target);
     daemon.perform(&Request::Question(Question::new(question)), &mut |_| panic!("there is no data"))
@@ -208,7 +208,7 @@ fn failures_say_whether_another_try_is_worth_it() {
     assert_eq!(reason(none.perform(&Request::UploadUrls(1), &mut |_| ())), FailureReason::Unsupported);
 }
 
-/// A Tailscale Service: the daemon forwards a connection with a header, and is asked who its client is.
+/// A Tailscale Service: the daemon forwards a connection with a header, and is queried for its client.
 #[test]
 fn a_server_behind_a_header_knows_who_its_client_is() {
     let caller = Method::new("caller")
@@ -246,7 +246,7 @@ fn a_server_behind_a_header_knows_who_its_client_is() {
     let mut client = connect_tcp(&forwarded.to_string()).unwrap();
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let params = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap();
-    // The daemon is there for one question: the connection is not asked about again.
+    // The daemon answers only one query: the connection is not queried again.
     for _ in 0..3 {
         let answer = client.unary(&Remote::new("test.Tailscale.v1").method("caller"), &params).unwrap();
         let principal = answer.column(0).as_string::<i32>().value(0);
@@ -264,7 +264,7 @@ fn a_server_behind_a_header_knows_who_its_client_is() {
 #[test]
 fn one_time_limit_holds_for_all_of_it() {
     let limit = Duration::from_millis(200);
-    // One that says nothing, and one that always says a little more.
+    // One sends nothing, one sends a little more each time.
     let slow: [fn(TcpStream); 2] = [
         |mut socket| drop(socket.read(&mut [0; 4096]).and_then(|_| socket.read(&mut [0]))),
         |mut socket| {

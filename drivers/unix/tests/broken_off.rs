@@ -1,5 +1,5 @@
-//! Calls whose client was lost, or broke the protocol: each leaves one line in the access log, which says so. And what a
-//! peer that stalls is told.
+//! Calls whose client disconnected or broke the protocol: each has one line in the access log with the reason. Also the
+//! errors that a stalled peer receives.
 #![cfg(unix)]
 
 mod common;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::client::Event;
 use vgi_rpc_unix::SocketServer;
 
-/// Short enough to be waited for.
+/// Short enough to wait for.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 fn impatient(server: SocketServer) -> SocketServer {
@@ -25,14 +25,14 @@ fn count() -> RecordBatch {
     row("to", Arc::new(Int64Array::from(vec![i64::MAX])))
 }
 
-/// Batches of 8 MiB.
+/// Returns a batch that asks for batches of 8 MiB.
 fn blocks() -> RecordBatch {
     let number = |n: i64| Arc::new(Int64Array::from(vec![n])) as _;
     let columns = [("batches", number(9)), ("rows", number(1 << 20)), ("fails_at", number(-1))];
     RecordBatch::try_from_iter(columns).unwrap()
 }
 
-/// A client with an open stream, of which it has read one output.
+/// Returns a client with an open stream, of which it has read one output.
 fn streaming(served: &Served) -> RawClient {
     let mut client = served.connect();
     client.open("count", &count());
@@ -40,13 +40,13 @@ fn streaming(served: &Served) -> RawClient {
     client
 }
 
-/// That the log has this one line when all connections are gone, for a call that failed with this code, or that did not
-/// fail.
+/// Asserts that the log has this one line when all connections are closed: for a call that failed with this code, or did
+/// not fail.
 #[track_caller]
 fn expect_line(served: &Served, method: &str, code: Option<&str>, what: &str) {
     served.until_empty();
     until("the call is logged", || !served.lines().is_empty());
-    // Another line would come about now.
+    // Another line would appear within this time.
     thread::sleep(Duration::from_millis(20));
     let lines = served.lines();
     assert_eq!(lines.len(), 1, "{what}: {lines:#?}");
@@ -55,7 +55,7 @@ fn expect_line(served: &Served, method: &str, code: Option<&str>, what: &str) {
     assert_eq!(lines[0]["error_code"].as_str(), code, "{what}: {}", lines[0]);
 }
 
-/// Does something with a client on each carrier, and expects the one line that the carrier is given.
+/// Runs a client on each carrier, and expects the one line for that carrier.
 #[track_caller]
 fn each(what: &str, method: &str, act: impl Fn(&Served), code: impl Fn(Carrier) -> Option<&'static str>) {
     for carrier in Carrier::ALL {
@@ -95,11 +95,11 @@ fn a_stream_whose_client_is_gone_without_reading_is_logged_as_broken_off() {
     let reset = |served: &Served| {
         let mut client = served.connect();
         client.open("count", &count());
-        // The first output has come.
+        // The first output has arrived.
         thread::sleep(Duration::from_millis(100));
         client.peer.reset();
     };
-    // A pipe that is closed between two messages ends the stream in good order, read or not.
+    // A pipe that is closed between two messages ends the stream cleanly, read or not.
     each("reset", "count", reset, |carrier| (carrier != Carrier::Pipe).then_some("CANCELLED"));
 }
 
@@ -139,10 +139,10 @@ fn a_unary_call_whose_client_is_gone_while_its_handler_runs_is_logged() {
         gate.wait_for(1);
         if carrier != Carrier::Pipe {
             served.until_empty();
-            assert_eq!(served.lines().len(), 1, "it is logged when the client is gone");
+            assert_eq!(served.lines().len(), 1, "it is logged after the client has disconnected");
         }
         gate.open();
-        // The loss of a pipe's reader shows only when the pipe is written to, which is when the call is over.
+        // The loss of a pipe's reader is only noticed on a write, at the end of the call.
         let code = (carrier != Carrier::Pipe).then_some("CANCELLED");
         expect_line(&served, "wait", code, &format!("at work, {carrier:?}"));
     }
@@ -192,7 +192,7 @@ fn a_peer_that_stalls_is_told_why_it_is_closed() {
             let said = String::from_utf8_lossy(&said);
             assert!(said.contains("DEADLINE_EXCEEDED"), "{carrier:?}, {sent} bytes: {said:?}");
         }
-        // A request lacks nothing but its end marker: it is answered, or refused if that has to come first.
+        // A request that lacks only its end marker is answered, or refused if that must happen first.
         let mut client = served.connect();
         client.peer.write_all(&request[..whole]).unwrap();
         let mut said = Vec::new();
@@ -200,7 +200,7 @@ fn a_peer_that_stalls_is_told_why_it_is_closed() {
         let said = String::from_utf8_lossy(&said);
         assert!(said.contains("DEADLINE_EXCEEDED"), "{carrier:?}, without the end marker: {said:?}");
 
-        // As the client's machine sees it, with an output before.
+        // As the client's machine sees it, after an output.
         let mut client = streaming(&served);
         let tick = client.tick_bytes();
         client.peer.write_all(&tick[..tick.len() / 2]).unwrap();

@@ -1,4 +1,4 @@
-//! Calls over both transports, and connections that must not hold one another up.
+//! Calls over both transports, and connections that must not delay one another.
 #![cfg(unix)]
 
 mod common;
@@ -163,7 +163,7 @@ fn handlers_that_wait_delay_no_other_connection() {
 fn when_every_thread_is_in_a_handler_the_rest_goes_on() {
     let gate = Gate::default();
     let server = Running::unix(&SocketServer::new(service(&gate)).threads(2));
-    // A slow reader whose answer is under way when the threads are taken.
+    // A slow reader whose response is being sent when all threads become busy.
     let mut reader = server.raw();
     let request = echo_request(8 << 20);
     let mut writer = reader.try_clone().unwrap();
@@ -211,7 +211,7 @@ fn a_slow_reader_stalls_itself_only_and_is_given_up() {
     let mut socket = server.raw();
     socket.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     let request = echo_request(1 << 20);
-    // Sends without reading until the server takes no more.
+    // Sends without reading until the server accepts no more.
     let mut sent = 0;
     loop {
         match socket.write(&request[sent % request.len()..]) {
@@ -250,9 +250,9 @@ fn a_stalled_request_is_given_up_and_a_thinking_client_is_not() {
     stalled.write_all(&request[..100]).unwrap();
     let mut said = Vec::new();
     stalled.read_to_end(&mut said).unwrap();
-    assert!(String::from_utf8_lossy(&said).contains("DEADLINE_EXCEEDED"), "it is told why");
+    assert!(String::from_utf8_lossy(&said).contains("DEADLINE_EXCEEDED"), "it receives the reason");
 
-    // An open stream may wait for its next input, but not for the rest of one.
+    // An open stream may wait for its next input, but not for the rest of an incomplete one.
     let mut half = server.raw();
     let input = self::request("negate", &row("n", Arc::new(Int64Array::from(vec![1]))));
     half.write_all(&self::request("negate", &nothing())).unwrap();
@@ -261,7 +261,7 @@ fn a_stalled_request_is_given_up_and_a_thinking_client_is_not() {
     half.read_to_end(&mut said).unwrap();
     assert!(!said.is_empty(), "the output stream was opened");
 
-    // A byte now and then keeps it no longer than a request may take.
+    // Sending single bytes does not extend the limit for a request.
     let mut loris = server.raw();
     loris.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let began = Instant::now();
@@ -270,7 +270,7 @@ fn a_stalled_request_is_given_up_and_a_thinking_client_is_not() {
             break;
         }
     }
-    assert!((500..3000).contains(&began.elapsed().as_millis()), "given up after {:?}", began.elapsed());
+    assert!((500..3000).contains(&began.elapsed().as_millis()), "timed out after {:?}", began.elapsed());
 
     negate.exchange(&row("n", Arc::new(Int64Array::from(vec![1])))).unwrap();
     negate.close().unwrap();
@@ -310,7 +310,7 @@ fn a_client_that_closes_its_sending_side_gets_its_answers() {
     both(|server| {
         let mut requests = request("greet", &row("name", Arc::new(StringArray::from(vec!["first"]))));
         let last = request("greet", &row("name", Arc::new(StringArray::from(vec!["last"]))));
-        // The last request ends where the input does, without its end marker of eight bytes.
+        // The last request ends at the end of input, without its end marker of eight bytes.
         requests.extend(&last[..last.len() - 8]);
         let mut answer = Vec::new();
         match &server.address {

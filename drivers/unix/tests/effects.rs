@@ -1,4 +1,4 @@
-//! Calls that ask the outside world before they run, on servers whose handlers and effects have one thread each.
+//! Calls that use effects before they run, on servers with one thread each for handlers and effects.
 #![cfg(unix)]
 
 mod common;
@@ -14,7 +14,7 @@ use vgi_rpc_protocol::effect::{Completion, Failure, Question, Request};
 use vgi_rpc_protocol::service::{Method, Protocol, Service, Stop};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Answers "yes" to everyone but the method `refused`, and waits for the gate before it answers for `gated`.
+/// Accepts every method except `refused`, and waits for the gate first for `gated`.
 fn performer(gate: &Gate) -> Performer {
     let gate = gate.clone();
     let answer = move |request: &Request| {
@@ -28,7 +28,7 @@ fn performer(gate: &Gate) -> Performer {
     Performer::new(answer).threads(1)
 }
 
-/// Methods that are named in `asked` are asked for before they run.
+/// Returns a service whose methods that `asked` names use an effect before they run.
 fn asking() -> Arc<Service> {
     let methods = ["gated", "asked", "refused", "free"].map(|name| Method::new(name).unary(|_, _| Ok(())));
     let admission = |call: &vgi_rpc_protocol::service::CallContext,
@@ -58,7 +58,7 @@ fn a_call_waits_for_its_effect_and_keeps_no_thread_meanwhile() {
         let mut waiting = served.connect();
         waiting.unary("gated", &nothing());
         gate.wait_for(1);
-        // The one thread that runs handlers has time for others.
+        // The only handler thread is free for other calls.
         let mut other = served.connect();
         for _ in 0..20 {
             other.expect("free");
@@ -67,7 +67,7 @@ fn a_call_waits_for_its_effect_and_keeps_no_thread_meanwhile() {
         gate.open();
         assert!(matches!(waiting.event(), Event::Output(..)), "{carrier:?}");
         assert!(matches!(waiting.event(), Event::Finished));
-        // The machine numbers its effects on, over the calls of a connection.
+        // The machine numbers its effects across the calls of a connection.
         for _ in 0..3 {
             waiting.expect("asked");
             waiting.unary("refused", &nothing());
@@ -185,7 +185,7 @@ fn connections_that_wait_for_effects_use_no_processor() {
         waiting.iter_mut().for_each(|client| client.unary("gated", &nothing()));
         gate.wait_for(1);
         thread::sleep(Duration::from_millis(200));
-        // Other tests of this process may run at the same time, and never all the time.
+        // Other tests of this process may run at the same time, but not always.
         until("a second passes in which nothing is done", || {
             let ticks = processor_ticks();
             thread::sleep(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! What the errors of clients and servers print: each cause once, and a peer's text in one line.
+//! Messages of client and server errors: each cause once, and a peer's text in one line.
 #![cfg(unix)]
 
 use std::error::Error;

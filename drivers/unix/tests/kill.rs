@@ -1,4 +1,4 @@
-//! Processes that are killed in the middle of what they do: the other side notices, and goes on.
+//! Processes killed while they work: the other side notices, and continues.
 #![cfg(unix)]
 #![cfg(target_os = "linux")]
 
@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use vgi_rpc_unix::{CallError, Client, ServerGone};
 
-/// Servers that are killed over each transport.
+/// Servers killed per transport.
 const SERVERS: usize = 20;
 /// Clients at the same time.
 const CLIENTS: usize = 3;
@@ -116,19 +116,19 @@ fn kill_servers(place: &Place, mut random: Random) {
         assert_eq!(server.kill().signal(), Some(SIGKILL));
         for client in clients {
             let mut client = join(client);
-            // It is of no more use, and says at once that the next call did not get anywhere.
+            // The client is unusable, and at once reports that the next call was not sent.
             let next = greet(&mut client, "anybody?");
             let Err(CallError::Transport(error)) = next else { panic!("{next:?}") };
             assert!(!error.may_have_reached_server() && error.downcast_ref() == Some(&ServerGone));
         }
         if let Place::Unix(path) = &place {
-            assert!(path.exists(), "nobody was left to remove the socket file");
-            assert!(place.connect().is_err(), "nobody is left to connect to");
+            assert!(path.exists(), "a killed server leaves its socket file");
+            assert!(place.connect().is_err(), "no server accepts connections");
         }
     }
 }
 
-/// Calls until the server is no more, which has to be said in so many words.
+/// Calls until the server has ended, which the error must state.
 fn call_until_gone(mut client: Client, mut random: Random, calls: &AtomicUsize) -> Client {
     loop {
         match step(&mut client, &mut random) {
@@ -139,7 +139,7 @@ fn call_until_gone(mut client: Client, mut random: Random, calls: &AtomicUsize) 
     }
 }
 
-/// Waits for a thread that is to end, but not for ever.
+/// Waits for a thread that is about to end, with a timeout.
 fn join<T>(thread: JoinHandle<T>) -> T {
     until("the calls end", || thread.is_finished());
     thread.join().unwrap()

@@ -1,4 +1,4 @@
-//! Calls of the wrong kind, with and without a server that says what kind its methods are, and bytes between calls.
+//! Calls of the wrong kind, with and without a server that reports its methods' kinds, and bytes between calls.
 #![cfg(unix)]
 
 mod common;
@@ -40,7 +40,7 @@ impl Producer for Empty {
     }
 }
 
-/// A service with a method that has a header; counts the calls of reflection and of everything else.
+/// Returns a service that has a method with a header; counts the calls of reflection and of everything else.
 fn counting_server() -> (Running, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = calls.clone();
@@ -90,14 +90,14 @@ fn a_call_of_the_wrong_kind_is_an_error_that_says_so() {
     let mut stream = client.stream(&remote.method("count"), &to).unwrap();
     let error = wrong(stream.exchange(&n));
     assert!(error.to_string().ends_with("called as an exchange stream without a header"), "{error}");
-    assert!(stream.next().is_none(), "it was ended");
+    assert!(stream.next().is_none(), "the stream has ended");
     drop(stream);
     let stream = client.stream(&remote.method("negate"), &nothing()).unwrap();
     let answers: Vec<_> = stream.collect();
     assert_eq!(answers.len(), 1, "one error, then the end");
     wrong(answers.into_iter().next().unwrap());
 
-    // The client goes on, and its answers are those to its calls.
+    // The client continues, and its results belong to its calls.
     assert_eq!(greet(&mut client, "you").unwrap(), "Hello, you!");
     let counted: Vec<_> =
         client.stream(&remote.method("count"), &to).unwrap().map(|n| number(&n.unwrap())).collect();
@@ -130,7 +130,7 @@ fn peer(serve: impl FnOnce(UnixStream) + Send + 'static) -> std::path::PathBuf {
     path
 }
 
-/// Reads requests and answers them as `answer` does, until the client closes the connection.
+/// Reads requests and answers them with `answer`, until the client closes the connection.
 fn serve_requests(mut socket: UnixStream, mut answer: impl FnMut(&str, &mut Connection)) {
     let mut connection = Connection::new(config());
     loop {
@@ -185,7 +185,7 @@ fn without_reflection_a_timeout_ends_the_use_of_the_connection() {
     let path = peer(|socket| {
         serve_requests(socket, |method, connection| match method {
             "describe" => refuse(connection),
-            // As a stream does: it waits for input that a unary call does not send.
+            // Like a stream: it waits for input that a unary call does not send.
             _ => connection.open_stream(&EncodedSchema::empty()).unwrap(),
         });
     });
@@ -206,7 +206,7 @@ fn without_reflection_a_timeout_ends_the_use_of_the_connection() {
     assert!(matches!(client.stream(&remote.method("m"), &nothing()), Err(CallError::Unusable { .. })));
 }
 
-/// An answer of a void method, as a server sends it.
+/// Returns the response of a void method, as a server sends it.
 fn answer_bytes() -> Vec<u8> {
     use bytes::Buf;
     let mut connection = Connection::new(config());
@@ -217,7 +217,7 @@ fn answer_bytes() -> Vec<u8> {
     outbox.copy_to_bytes(outbox.len()).to_vec()
 }
 
-/// Makes a call, whose answer is followed by `stray`, and one more once that has come.
+/// Makes a call whose response is followed by `stray`, and another one after that has arrived.
 fn call_twice(stray: impl Fn() -> Vec<u8> + Send + 'static, before: bool) -> (Client, CallError) {
     let (sent, came) = std::sync::mpsc::channel();
     let path = peer(move |mut socket| {
@@ -228,14 +228,14 @@ fn call_twice(stray: impl Fn() -> Vec<u8> + Send + 'static, before: bool) -> (Cl
             let mut buffer = [0; 4096];
             assert!(socket.read(&mut buffer).unwrap() > 0);
             socket.write_all(&answer_bytes()).unwrap();
-            // The answer is read before the rest comes.
+            // The response is read before the rest arrives.
             assert!(socket.read(&mut buffer).unwrap() > 0);
             socket.write_all(&answer_bytes()).unwrap();
             std::thread::sleep(Duration::from_millis(50));
             socket.write_all(&stray()).unwrap();
             sent.send(()).unwrap();
         }
-        // Stays open until the client goes.
+        // Stays open until the client disconnects.
         let _ = socket.read(&mut [0; 4096]);
     });
     let mut client = vgi_rpc_unix::connect_unix(path).unwrap().check_kinds(false);

@@ -1,4 +1,4 @@
-//! How a server begins, what it survives, and how it ends.
+//! How a server starts, what it survives, and how it ends.
 #![cfg(unix)]
 
 mod common;
@@ -137,7 +137,7 @@ fn a_peer_that_breaks_the_protocol_is_told() {
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).unwrap();
     assert!(!answer.is_empty(), "expected an error stream");
-    // It keeps its side open, and is closed all the same.
+    // It keeps its side open, but is closed.
     until("the connection is closed", || running.handle.connections() == 0);
 }
 
@@ -147,7 +147,7 @@ fn connections_over_the_most_wait_in_the_backlog() {
     let mut first = running.connect();
     let mut second = running.connect();
     greet(&mut first, "first").unwrap();
-    // It has spoken, so it does not give way.
+    // It has made a request, so it is not closed to make room.
     greet(&mut second, "second").unwrap();
     until("two are accepted", || running.handle.connections() == 2);
     let mut third = running.connect();
@@ -183,7 +183,7 @@ fn an_idle_server_ends_only_without_connections() {
     let timeout = Duration::from_millis(300);
     let running = Running::unix(&server().idle_timeout(Some(timeout)));
     let path = running.path();
-    // The first connection has longer.
+    // The first connection has a longer timeout.
     thread::sleep(timeout * 2);
     let mut client = running.connect();
     greet(&mut client, "world").unwrap();
@@ -279,7 +279,7 @@ fn a_signal_ends_a_server_and_removes_the_file() {
 fn a_connect_times_out_when_nobody_accepts() {
     let path = socket_path();
     let bound = server().bind_unix(&path).unwrap();
-    // BoundSocketServer but not run: connections wait in the backlog.
+    // Bound but not running: connections wait in the backlog.
     let options = vgi_rpc_unix::ConnectOptions::default().read_timeout(Duration::from_millis(100));
     let mut client = options.unix(&path).unwrap();
     match greet(&mut client, "nobody") {
@@ -294,7 +294,7 @@ fn every_call_is_in_the_access_log_before_it_is_answered() {
     let path = socket_path().with_extension("log");
     let log = vgi_rpc_access_log::Options::new(&path).open().unwrap();
     let running = Running::unix(&server().access_log(log));
-    // The question about kinds would be a line of its own.
+    // The query for kinds would add a line.
     let mut clients: Vec<_> = (0..4).map(|_| running.connect().check_kinds(false)).collect();
     let lines = || fs::read_to_string(&path).unwrap().lines().count();
     for round in 0..5 {

@@ -1,4 +1,4 @@
-//! Logs of unary handlers, which are sent while the handler runs.
+//! Logs of unary handlers, sent while the handler runs.
 #![cfg(unix)]
 
 mod common;
@@ -20,8 +20,9 @@ const FLOOD: usize = 200_000;
 /// A line of `many`, without its number.
 const LINE: &str = "a line of a handler that has a great deal to say, and says it all at once, number";
 
-/// `flood` logs far more than there is room for, and counts itself as `ended`; `burst` logs many lines at once before the gate, and one behind it; `talk` logs before and after the gate; `many` logs 10,000 lines; `go_on` logs until the gate is open, and then counts
-/// itself as `ended`.
+/// `flood` logs far more than fits and counts itself as `ended`; `burst` logs many lines at once before the gate and one
+/// after it; `talk` logs before and after the gate; `many` logs 10,000 lines; `go_on` logs until the gate is open, and
+/// then counts itself as `ended`.
 fn talking(gate: &Gate, ended: &Arc<AtomicUsize>) -> Arc<Service> {
     let (talks, bursts, goes_on, ended) = (gate.clone(), gate.clone(), gate.clone(), ended.clone());
     let floods = ended.clone();
@@ -94,7 +95,7 @@ fn many_logs_at_once_come_while_their_handler_runs() {
         for number in 0..BURST {
             assert_eq!(client.log(), number.to_string(), "{carrier:?}");
         }
-        assert!(began.elapsed() < PATIENCE, "{carrier:?}: the gate gave way");
+        assert!(began.elapsed() < PATIENCE, "{carrier:?}: the gate timed out");
         gate.wait_for(1);
         gate.open();
         assert_eq!(client.log(), "behind the gate");
@@ -112,7 +113,7 @@ fn resident() -> usize {
 
 #[test]
 fn many_logs_come_in_order_to_a_client_that_reads_slowly() {
-    // Each line once as the handler's, and once encoded, with what surrounds it.
+    // Each line once as logged, and once encoded, with its framing.
     let most = MANY * (LINE.len() + 200 + 1000) + (8 << 20);
     for carrier in Carrier::ALL {
         let served = Served::new(carrier, &talking(&Gate::default(), &Arc::default()));
@@ -143,7 +144,7 @@ fn a_client_that_does_not_read_costs_little_and_gets_its_result() {
         let mut client = served.connect();
         client.unary("flood", &nothing());
         until("the handler ends", || ended.load(Ordering::SeqCst) == 1);
-        // Some of the logs are encoded and wait for the client, and so does the result for the logs.
+        // Some of the logs are encoded and wait for the client; the result waits for the logs.
         thread::sleep(Duration::from_millis(100));
         assert!((1 << 20..8 << 20).contains(&budget.used()), "{carrier:?}: {budget:?}");
         served.connect().expect("quiet");
@@ -161,7 +162,7 @@ fn a_client_that_does_not_read_costs_little_and_gets_its_result() {
         assert!(matches!(client.event(), Event::Output(..)));
         assert!(matches!(client.event(), Event::Finished));
         client.expect("quiet");
-        // One that leaves without a look at what it asked for.
+        // One that disconnects without reading its response.
         client.unary("flood", &nothing());
         until("the handler ends", || ended.load(Ordering::SeqCst) == 2);
         client.peer.reset();

@@ -1,4 +1,4 @@
-//! That a socket path has one server at most, whoever begins when.
+//! A socket path has at most one server, regardless of the order in which they start.
 #![cfg(unix)]
 
 mod common;
@@ -39,7 +39,7 @@ fn of_servers_that_begin_on_a_stale_path_at_once_one_listens_and_is_reached() {
             leave_stale(&path);
         }
         if round % 3 > 1 {
-            // As a server leaves it that was killed.
+            // As a killed server leaves it.
             File::create(lock_file(&path)).unwrap();
         }
         let start = Barrier::new(SERVERS);
@@ -72,7 +72,7 @@ fn servers_that_follow_each_other_on_a_path_never_meet() {
             scope.spawn(|| {
                 for _ in 0..200 {
                     match server().bind_unix(&path) {
-                        // The name is this server's as long as it listens.
+                        // The name belongs to this server while it listens.
                         Ok(bound) => {
                             assert!(path.exists());
                             assert!(is_in_use(&server().bind_unix(&path)));
@@ -97,7 +97,7 @@ fn a_path_is_held_under_whatever_name_it_is_reached() {
     assert!(is_in_use(&server().bind_unix(link.join("socket"))));
     drop(bound);
     fs::remove_file(link).unwrap();
-    // Nothing is left in it.
+    // It must be empty.
     fs::remove_dir(folder).unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Ticks sent ahead: batches, logs and errors in order, how many turns run too many, and no deadlock.
+//! Prefetched ticks: order of batches, logs and errors, the number of excess turns, and no deadlock.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -20,7 +20,7 @@ use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_unix::{CallError, Client, SocketServer, Transport};
 
-/// Turns that ran, and streams that were cancelled.
+/// Turns that ran, and cancelled streams.
 #[derive(Default)]
 struct Counts {
     turns: AtomicUsize,
@@ -30,7 +30,7 @@ struct Counts {
 static COUNTS: [Counts; 8] =
     [const { Counts { turns: AtomicUsize::new(0), cancelled: AtomicUsize::new(0) } }; 8];
 
-/// Gives batches 0, 1, 2, ... of as many rows as asked, each after a log of its number.
+/// Returns batches 0, 1, 2, ... with the requested number of rows, each after a log of its number.
 #[derive(Serialize, Deserialize)]
 struct Numbered {
     counts: usize,
@@ -96,7 +96,7 @@ impl Transport for Pipes {
     }
 }
 
-/// Has a client on each carrier of bytes do the same. The number tells their counts apart.
+/// Runs a test with a client on each byte-stream carrier. The number distinguishes their counts.
 fn on_every_carrier(first: usize, test: impl Fn(Client, usize)) {
     let service = service();
     let ((their_input, input), (output, their_output)) = (io::pipe().unwrap(), io::pipe().unwrap());
@@ -137,7 +137,7 @@ fn batches_logs_and_errors_come_in_order_however_many_ticks_are_ahead() {
                     match batch {
                         Ok(batch) => {
                             numbers.push(first(&batch));
-                            // The log of a batch comes with it.
+                            // The log of a batch arrives with it.
                             assert!(logs.lock().unwrap().contains(&first(&batch).to_string()));
                         }
                         Err(failed) => error = Some(failed),

@@ -1,4 +1,4 @@
-//! Descriptors, threads and memory: what many connections take, and that it comes back.
+//! Descriptors, threads and memory of many connections, and their release.
 #![cfg(unix)]
 
 mod common;
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_unix::SocketServer;
 
-/// The highest number of an open descriptor.
+/// Returns the highest number of an open descriptor.
 fn highest_descriptor() -> u64 {
     let names = std::fs::read_dir("/proc/self/fd").unwrap();
     names.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).max().unwrap()
 }
 
-/// What is counted belongs to the whole process, so these tests take turns.
+/// Serializes these tests: they count resources of the process.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -28,15 +28,15 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Threads of this crate's workers.
+/// Returns the number of threads of this crate's workers.
 fn workers() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    // A thread may end while it is looked at.
+    // A thread may end during this look-up.
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
     names.filter(|name| name.trim() == "vgi-rpc").count()
 }
 
-/// A number of KiB of `/proc/self/status`.
+/// Returns a number of KiB from `/proc/self/status`.
 fn status(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
@@ -92,13 +92,13 @@ fn two_thousand_idle_connections_take_few_threads_and_little_memory() {
         idle.push(socket);
     }
     until("all are connected", || running.handle.connections() == CONNECTIONS);
-    // Memory that is kept for the next call is given back a little later.
+    // Memory kept for the next call is released a little later.
     let mut used = 0;
     until("an idle connection takes at most 8 KiB", || {
         used = (status("VmRSS") - before) * 1024 / CONNECTIONS;
         used <= 8 << 10
     });
-    // Threads that were started while much was to do end when they have had nothing to do for a while.
+    // Threads started under load end after they have been idle for a while.
     until("few threads are left", || running.handle.threads() <= 3);
     println!("{used} bytes resident per idle connection, {} threads", running.handle.threads());
     greet(&mut running.connect(), "among many").unwrap();
@@ -117,7 +117,7 @@ fn memory_held_on_one_server_is_taken_back_for_another_at_once() {
     let request = echo_request(BUDGET * 45 / 64);
     holder.write_all(&request[..request.len() - 100_000]).unwrap();
     until("most of the budget is held", || budget.used() > BUDGET / 2);
-    // Nothing more happens on that server, and it looks at nothing by itself for a long time.
+    // The server is idle, and polls nothing by itself for a long time.
     std::thread::sleep(Duration::from_millis(500));
     let began = Instant::now();
     let large = vec![7; BUDGET * 3 / 8];
@@ -164,10 +164,10 @@ fn when_descriptors_run_out_a_silent_connection_gives_way() {
     let socket = rustix::net::socket_with(family, kind, flags, None).unwrap();
     let address = rustix::net::SocketAddrUnix::new(running.path()).unwrap();
 
-    // Exactly the descriptors that there are: one must be closed before another is opened.
+    // Exactly the available descriptors: one must be closed before another is opened.
     let highest = highest_descriptor();
     let fillers: Vec<_> = (0..highest).map_while(|_| std::fs::File::open("/dev/null").ok()).collect();
-    // The highest one was the one to look with, and is closed.
+    // The highest one was used for the look-up, and is closed.
     let used = highest_descriptor();
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(used), maximum: limit.maximum }).unwrap();

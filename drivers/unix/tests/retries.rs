@@ -1,4 +1,4 @@
-//! Calls that are made again on a connection of bytes: those that the server refused for now, and no others.
+//! Retried calls on a byte-stream connection: only those that the server refused for now.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -28,7 +28,7 @@ struct Runs {
 }
 
 impl Runs {
-    /// Fails if the handler is to.
+    /// Fails if the handler should fail.
     fn run(&self, delay: Duration) -> Result<(), RpcError> {
         self.made.fetch_add(1, Ordering::AcqRel);
         match self.failing.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)) {
@@ -37,7 +37,7 @@ impl Runs {
         }
     }
 
-    /// Has the next so many runs fail.
+    /// Makes this many next runs fail.
     fn fail(&self, runs: usize) {
         self.failing.store(runs, Ordering::Release);
     }
@@ -47,7 +47,7 @@ impl Runs {
     }
 }
 
-/// Two batches, the second of which fails as the runs say.
+/// Two batches, the second of which fails according to the runs.
 #[derive(Serialize, Deserialize)]
 struct Second {
     at: i64,
@@ -102,7 +102,7 @@ fn policy() -> RetryPolicy {
     RetryPolicy::default().first_delay(Duration::from_millis(1))
 }
 
-/// Has a client on a unix socket and one on a TCP socket do the same.
+/// Runs a test with a client on a unix socket and one on a TCP socket.
 fn on_sockets(test: impl Fn(Client, &Runs)) {
     let runs = Runs::default();
     let server = SocketServer::new(service(&runs));
@@ -152,7 +152,7 @@ fn a_call_that_may_have_had_an_effect_is_not_made_again() {
         runs.fail(1);
         call(&mut client, "unknown").unwrap_err();
         assert_eq!(runs.made(), 1);
-        // The caller may know better, either way.
+        // The caller may override it, either way.
         runs.fail(1);
         client.unary(&remote().method("unknown").idempotent(true), &nothing()).unwrap();
         assert_eq!(runs.made(), 2);
@@ -172,7 +172,7 @@ fn the_opening_of_a_stream_is_made_again_and_its_turns_are_not() {
         assert_eq!(stream.header(), Some(&number()));
         drop(stream);
         assert_eq!(runs.made(), 3);
-        // The first batch has come, or the first turn itself fails.
+        // The first batch has arrived, or the first turn itself fails.
         for from in [0, 1] {
             runs.fail(1);
             let from = row("from", Arc::new(Int64Array::from(vec![from])));
@@ -185,7 +185,7 @@ fn the_opening_of_a_stream_is_made_again_and_its_turns_are_not() {
     });
 }
 
-/// A client stays with its connection: whoever wants another one connects anew.
+/// A client keeps its connection: to use another one, an application connects again.
 #[test]
 fn a_connection_that_was_lost_is_not_made_again() {
     let path = socket_path();

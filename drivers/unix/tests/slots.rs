@@ -1,4 +1,4 @@
-//! How many callers are served at a time, and which connections are closed without having asked for it.
+//! How many callers are served at a time, and which connections the server closes.
 #![cfg(unix)]
 
 mod common;
@@ -90,7 +90,7 @@ fn a_connection_may_be_silent_or_idle_for_as_long_as_is_set() {
     until("it is closed", || running.handle.connections() == 0);
     greet(&mut spoken, "late").unwrap_err();
 
-    // It is off for one connection after another, and on where it is set.
+    // Disabled for one connection after another, and enabled where it is set.
     let running = Running::unix(&server().threaded(false).first_byte_timeout(Some(timeout)));
     assert_eq!(running.raw().read(&mut [0]).unwrap(), 0);
 }

@@ -1,5 +1,5 @@
-//! Thousands of connections by polite and by rude clients: every answer is right, and afterwards the server has the
-//! descriptors, the threads and the memory that it had before.
+//! Thousands of connections by well-behaved and misbehaving clients: every result is right, and afterwards the server has
+//! its original number of descriptors and threads, and its original memory.
 #![cfg(unix)]
 #![cfg(target_os = "linux")]
 
@@ -17,13 +17,12 @@ use std::time::{Duration, Instant};
 
 /// Clients at the same time.
 const CLIENTS: usize = 4;
-/// Connections before the first count: what is made once has been made then.
+/// Connections before the first count, so that one-time allocations are done.
 const WARM_UP: usize = 400;
-/// Connections whose traces are looked for.
+/// Connections that are checked for leaks.
 const CONNECTIONS: usize = 3000;
-/// What the server's memory may grow by, in KiB: 700 bytes for each connection, where the machine of one that was
-/// served holds some 48 KiB on average when it is left behind. Scattered free space in the heap accounts for some
-/// hundred KiB.
+/// The allowed growth of the server's memory, in KiB: 700 bytes for each connection; a leaked machine of a served
+/// connection has about 48 KiB on average. Scattered free space in the heap accounts for a few hundred KiB.
 const GROWTH: usize = 2048;
 
 #[test]
@@ -47,7 +46,7 @@ fn soak(test: &str, place: &Place) {
     announce("soak", test, seed);
     let mut random = Random::new(seed);
     let (server, place) = start_server(place);
-    // With one connection that was answered there is one descriptor more than without.
+    // With one served connection there is one descriptor more than without.
     let mut first = place.connect().unwrap();
     greet(&mut first, "first").unwrap();
     let (descriptors, threads) = (server.descriptors() - 1, server.threads());
@@ -60,7 +59,7 @@ fn soak(test: &str, place: &Place) {
     greet(&mut place.connect().unwrap(), "still there").unwrap();
 
     settles("descriptors", descriptors, || server.descriptors());
-    // A thread without work ends after 10 s; the one that polls stays.
+    // An idle thread ends after 10 s; the polling one stays.
     settles("threads", threads, || server.threads());
     assert_eq!(server.descriptors(), descriptors);
     place.clean_up();
@@ -72,7 +71,7 @@ fn soak(test: &str, place: &Place) {
     );
 }
 
-/// Waits until there are as many as there were, or fewer.
+/// Waits until the count is back at its earlier value, or lower.
 fn settles(what: &str, before: usize, count: impl Fn() -> usize) {
     let deadline = Instant::now() + PATIENCE;
     while count() > before {
@@ -81,7 +80,7 @@ fn settles(what: &str, before: usize, count: impl Fn() -> usize) {
     }
 }
 
-/// Has that many connections made and left, by several clients at a time.
+/// Makes this many connections, by several clients at a time.
 fn visit(place: &Place, connections: usize, random: &mut Random) {
     let clients: Vec<Random> = (0..CLIENTS).map(|_| random.split()).collect();
     thread::scope(|scope| {
@@ -100,7 +99,7 @@ fn visit(place: &Place, connections: usize, random: &mut Random) {
     });
 }
 
-/// Says which connection it was that failed.
+/// Reports which connection failed.
 struct Visit {
     client: usize,
     number: usize,
@@ -126,19 +125,19 @@ fn polite(place: &Place, random: &mut Random) {
     }
 }
 
-/// Leaves as a client should not. What the server says to it is looked at where it says anything for certain.
+/// Misbehaves as a client. The server's output is checked if it is deterministic.
 fn rude(place: &Place, random: &mut Random) {
     let mut socket = place.raw();
     let length = if random.below(8) == 0 { 1 << 20 } else { 1 + random.below(3000) };
     let request = echo_request(length);
     match random.below(8) {
-        // Not a byte.
+        // No byte.
         0 => {}
         // A part of a request.
         1 | 2 => drop(socket.write_all(&request[..random.below(request.len())])),
-        // A part of a request, and word that there is no more: the server says that it is cut short, or nothing if no byte
-        // of a message came, and closes. A cut between two messages ends the stream: without a batch, or, if only the
-        // last eight bytes are missing, with it.
+        // A part of a request, then the end of input: the server reports that it is truncated, or nothing if no byte of a
+        // message arrived, and closes. A cut between two messages ends the stream: without a batch, or, if only the last
+        // eight bytes are missing, with it.
         3 => {
             let cut = random.below(request.len());
             socket.write_all(&request[..cut]).unwrap();
@@ -152,7 +151,7 @@ fn rude(place: &Place, random: &mut Random) {
                 "expected an error after {cut} bytes, got {says:?}"
             );
         }
-        // Garbage, before or in the middle of a request. The server may close before it has read everything.
+        // Garbage, before or within a request. The server may close before it has read everything.
         4 | 5 => {
             let count = random.below(request.len());
             let _ = socket.write_all(&request[..if random.below(2) == 0 { 0 } else { count }]);
@@ -165,7 +164,7 @@ fn rude(place: &Place, random: &mut Random) {
                 }
             }
         }
-        // Several requests ahead, of whose answers only a part is read, slowly.
+        // Several pipelined requests; only a part of the responses is read, slowly.
         6 => {
             write_ahead(&mut *socket, &request, 1 + random.below(4));
             for _ in 0..random.below(4) {
@@ -173,7 +172,7 @@ fn rude(place: &Place, random: &mut Random) {
                 assert!(socket.read(&mut [0; 100]).unwrap() > 0, "expected an answer");
             }
         }
-        // A reset in the middle of the answer.
+        // A reset within the response.
         _ => {
             write_ahead(&mut *socket, &request, 1);
             assert!(socket.read(&mut [0; 10]).unwrap() > 0, "expected an answer");
@@ -182,7 +181,7 @@ fn rude(place: &Place, random: &mut Random) {
     }
 }
 
-/// Sends requests: the first one whole, the others as far as the server takes them without their answers being read.
+/// Sends requests: the first one whole, the others as far as the server accepts them while no response is read.
 fn write_ahead(socket: &mut dyn Socket, request: &[u8], requests: usize) {
     socket.write_all(request).unwrap();
     set_socket_timeout(&*socket, Timeout::Send, Some(Duration::from_millis(20))).unwrap();

@@ -25,7 +25,7 @@ mod kept;
 
 use kept::Kept;
 
-/// Certificates of one authority, in files.
+/// A certificate authority and its certificates, in files.
 struct Files(PathBuf);
 
 impl Files {
@@ -34,7 +34,7 @@ impl Files {
         std::fs::create_dir_all(&folder).unwrap();
         let files = Self(folder);
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Another name than that of the certificates, which would look like signed by themselves.
+        // Named differently from the certificates, which would otherwise look self-signed.
         params.distinguished_name.push(DnType::CommonName, files.0.display().to_string());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -129,7 +129,7 @@ fn calls_know_the_certificate_of_the_client() {
     let said = who(connect(&server, files.client(true))).unwrap();
     let rest = said.strip_prefix("0x0304 Some(\"localhost\") [").unwrap();
     assert!(rest.trim_end_matches(']').parse::<usize>().unwrap() > 200, "{said}");
-    // What the server makes of the certificate, a client of TLS 1.3 learns at its first call.
+    // A TLS 1.3 client learns whether its certificate was accepted at its first call.
     let refused = ConnectOptions::default().tls(files.client(false)).tcp(&place(&server)).unwrap();
     assert!(matches!(who(refused), Err(CallError::Transport(_))));
     let server = Running::tcp(&mutual(Optional));
@@ -168,10 +168,10 @@ fn plain_clients_of_a_tls_server_and_tls_clients_of_a_plain_one_fail() {
     assert!(began.elapsed() < Duration::from_secs(8), "{error} after {:?}", began.elapsed());
 }
 
-/// Connects, and sends bytes that begin neither TLS nor the header of a proxy. Returns the address that it connected from.
+/// Connects, and sends bytes that begin neither TLS nor a proxy's header. Returns its own address.
 fn intrude(server: &Running) -> String {
     let mut socket = std::net::TcpStream::connect(place(server)).unwrap();
-    // The head of a record without content.
+    // The header of an empty record.
     socket.write_all(&[22, 3, 1, 0, 0]).unwrap();
     socket.local_addr().unwrap().to_string()
 }
@@ -207,7 +207,7 @@ fn a_server_that_says_nothing_is_given_up() {
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
-/// Sends the beginning of a long record, and then a byte now and then for 3 s or until the peer is gone.
+/// Sends the beginning of a long record, and then single bytes for 3 s or until the peer disconnects.
 fn trickle(mut socket: std::net::TcpStream, content_type: u8) {
     let began = Instant::now();
     let mut sent = socket.write_all(&[content_type, 3, 3, 0x10, 0]);
@@ -259,7 +259,7 @@ fn whom_a_client_does_not_trust_it_does_not_call() {
     assert!(error.to_string().contains("not valid for name"), "{error}");
 }
 
-/// What `openssl s_client` reads of the answer to a call, within a few seconds.
+/// Returns what `openssl s_client` reads of the response to a call, within a few seconds.
 fn ask_by_openssl(server: &Running, arguments: &[&str]) -> std::io::Result<Vec<u8>> {
     let mut child = Command::new("openssl")
         .args(["s_client", "-quiet", "-verify_return_error", "-servername", "localhost"])
@@ -304,7 +304,7 @@ fn openssl_is_served_with_a_certificate_and_refused_without() {
         let known = [version, "-CAfile", &ca, "-cert", &certificate, "-key", &key];
         let answer = match ask_by_openssl(&server, &known) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                println!("left out: there is no program openssl");
+                println!("skipped: openssl is not installed");
                 return;
             }
             answer => answer.unwrap(),

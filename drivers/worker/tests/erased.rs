@@ -1,4 +1,4 @@
-//! Secrets are erased before their memory is given back: an allocator looks at each block that is freed.
+//! Secrets are erased before their memory is freed: an allocator inspects each freed block.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -7,9 +7,9 @@ use vgi_rpc_protocol::http::proof::{Secret, Secrets};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
 use vgi_rpc_protocol::identity::grants::GrantKeys;
 
-/// The secrets of the tests: each begins with another byte, and has one more in each byte after it.
+/// The secrets of the tests: each begins with a different byte, and every next byte is one more.
 const SECRETS: [[u8; 32]; 3] = [secret(0x11), secret(0x41), secret(0x81)];
-/// The number of bytes in a row that count as a part of a secret.
+/// The number of consecutive bytes that count as a part of a secret.
 const PART: usize = 8;
 
 const fn secret(first: u8) -> [u8; 32] {
@@ -22,7 +22,7 @@ const fn secret(first: u8) -> [u8; 32] {
     bytes
 }
 
-/// The system's allocator, which counts the freed blocks with a part of a secret in them.
+/// The system's allocator, which counts freed blocks that contain a part of a secret.
 struct Looking;
 
 static FOUND: AtomicUsize = AtomicUsize::new(0);
@@ -30,40 +30,40 @@ static FOUND: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Looking = Looking;
 
-// SAFETY: everything is left to the system's allocator, which keeps what is asked of one.
+// SAFETY: everything is delegated to the system's allocator, which meets the requirements.
 unsafe impl GlobalAlloc for Looking {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is the system's.
+        // SAFETY: the caller meets the system allocator's requirements.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block is the caller's until it is freed, and every byte of it was set when it was allocated.
+        // SAFETY: the block belongs to the caller until it is freed, and every byte of it was set when it was allocated.
         let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
         let is_part =
             |window: &[u8]| SECRETS.iter().any(|secret| secret.windows(PART).any(|part| part == window));
-        // Two bytes tell most windows apart without the rest.
+        // Two bytes rule out most windows without the rest.
         let rises = |window: &[u8]| window[1] == window[0].wrapping_add(1);
         if bytes.windows(PART).any(|window| rises(window) && is_part(window)) {
             FOUND.fetch_add(1, Ordering::Relaxed);
         }
-        // SAFETY: the caller's promise is the system's.
+        // SAFETY: the caller meets the system allocator's requirements.
         unsafe { System.dealloc(block, layout) }
     }
 }
 
-/// How many blocks with secrets were freed while this ran.
+/// Returns how many blocks with secrets were freed while this ran.
 fn found<T>(run: impl FnOnce() -> T) -> usize {
     let before = FOUND.load(Ordering::Relaxed);
     drop(black_box(run()));
     FOUND.load(Ordering::Relaxed) - before
 }
 
-// One test, since the count is the process's.
+// Only one test, since the count is per process.
 #[test]
 fn nothing_is_freed_with_a_secret_in_it() {
-    assert_eq!(found(|| SECRETS[0].to_vec()), 1, "what is not erased is found");
-    assert_eq!(found(|| Box::new((0_u8, SECRETS[1]))), 1, "wherever it lies in its block");
+    assert_eq!(found(|| SECRETS[0].to_vec()), 1, "a secret that is not erased is found");
+    assert_eq!(found(|| Box::new((0_u8, SECRETS[1]))), 1, "at any position in its block");
 
     let hex = |secret: [u8; 32]| secret.map(|byte| format!("{byte:02x}")).concat();
     let base64 =

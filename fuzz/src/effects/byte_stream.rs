@@ -19,7 +19,7 @@ use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{ConnectionError, IdSource, Next};
 
-/// More than it takes to ask all that may be asked, for all calls of an input.
+/// More rounds than all effects of all calls of an input require.
 const MOST_ROUNDS: usize = 100_000;
 
 /// One connection after another, each with its responder.
@@ -30,7 +30,7 @@ pub struct Line {
     work: Option<Work>,
     done: Option<Done>,
     effects: EffectsOut,
-    /// What the client has sent, and the network has not delivered.
+    /// What the client has sent and the network has not delivered.
     up: Vec<u8>,
     down: Vec<u8>,
     made: usize,
@@ -39,7 +39,7 @@ pub struct Line {
     records: usize,
     has_failed: bool,
     is_eof: bool,
-    /// Of connections that are gone.
+    /// Accounts of closed connections.
     accounts: Vec<Account>,
 }
 
@@ -91,7 +91,7 @@ impl Line {
             22..=25 => self.effects.complete_any(&mut self.server, u)?,
             26 => self.effects.repeat(&mut self.server, u)?,
             27 => {
-                // Possible while a call is admitted, and while bytes are awaited.
+                // Possible while a call is admitted, and while bytes are expected.
                 let _ = self.server.abandon(RpcError::status(Code::DeadlineExceeded, "it takes too long"));
             }
             28 => self.drain(),
@@ -102,11 +102,11 @@ impl Line {
             30 if u.ratio(1, 2)? => {
                 self.server.hang_up();
                 self.effects.take_up(|| self.server.poll_effect());
-                assert!(self.effects.is_empty(), "what a call asked for that has ended is withdrawn");
+                assert!(self.effects.is_empty(), "the effects of an ended call are withdrawn");
                 self.take_records();
                 for id in &self.calls {
                     let (started, ended) = service::call(id);
-                    assert_eq!(started, ended, "every call of a peer that is gone has ended");
+                    assert_eq!(started, ended, "every call of a disconnected peer has ended");
                 }
                 self.reconnect(u.arbitrary()?);
             }
@@ -116,7 +116,7 @@ impl Line {
         Ok(())
     }
 
-    /// The responder is dropped, and work that is out runs before or after that.
+    /// Drops the responder; pending work runs before or after that.
     fn reconnect(&mut self, runs_before: bool) {
         if runs_before {
             self.run_work();
@@ -133,7 +133,7 @@ impl Line {
         (self.records, self.has_failed, self.is_eof) = (0, false, false);
     }
 
-    /// Sends all that a client says in one call.
+    /// Sends everything that a client sends in one call.
     fn call(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let id = format!("c{}", self.made);
         self.made += 1;
@@ -182,14 +182,14 @@ impl Line {
         let is_out = self.work.is_some() || self.done.is_some();
         match next {
             Ok(Next::Event(work)) => {
-                assert!(!is_out, "one invocation is out at a time");
+                assert!(!is_out, "one invocation is pending at a time");
                 self.work = Some(work);
             }
-            Ok(Next::NeedCommand) => assert!(is_out, "a responder waits for work that is not out"),
+            Ok(Next::NeedCommand) => assert!(is_out, "a responder waits for work that is not pending"),
             Ok(Next::Waiting) => assert!(!self.effects.is_empty(), "a responder waits for nothing"),
             Ok(Next::NeedDrain) => self.drain(),
             Ok(Next::NeedInput) => {}
-            Ok(Next::Closed) => assert!(self.is_eof, "nobody closed the connection"),
+            Ok(Next::Closed) => assert!(self.is_eof, "no peer closed the connection"),
             Err(ConnectionError::Abandoned) => self.has_failed = true,
             Err(error) => {
                 let is_cut = self.is_eof;
@@ -213,7 +213,7 @@ impl Line {
 
     fn complete(&mut self) {
         if let Some(done) = self.done.take() {
-            self.server.complete(done).expect("what was given out can be completed");
+            self.server.complete(done).expect("pending work can be completed");
         }
     }
 
@@ -221,10 +221,10 @@ impl Line {
         drain(self.server.poll_transmit(), &mut self.down);
     }
 
-    /// Delivers everything, completes everything, and looks at what is left.
+    /// Delivers everything, completes everything, and checks the final state.
     pub fn finish(mut self) {
         for round in 0.. {
-            assert!(round < MOST_ROUNDS, "there is no end to it: {:?}", self.server);
+            assert!(round < MOST_ROUNDS, "it does not terminate: {:?}", self.server);
             let had = (self.work.is_some() || self.done.is_some(), self.effects.is_empty(), self.down.len());
             self.server.receive(std::mem::take(&mut self.up).into());
             self.run_work();
@@ -243,10 +243,10 @@ impl Line {
             }
             assert_eq!(self.records, self.calls.len(), "every call has one record");
             let ends = batches_written(std::mem::take(&mut self.down), false).len();
-            assert!(ends <= 4 * self.calls.len(), "a call is answered with what it asked for");
+            assert!(ends <= 4 * self.calls.len(), "a call is answered with its effects' results");
         }
         self.reconnect(false);
         let held: usize = self.accounts.iter().map(Account::held).sum();
-        assert_eq!(held, 0, "the memory of every connection is given back");
+        assert_eq!(held, 0, "the memory of every connection is released");
     }
 }

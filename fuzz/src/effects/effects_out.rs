@@ -1,4 +1,4 @@
-//! The effects of one machine that its driver has in hand.
+//! The pending effects of one machine, as its driver sees them.
 
 use super::service::Asked;
 use crate::support::http_service::NOW;
@@ -31,7 +31,7 @@ macro_rules! machines {
 
 machines!(Transaction, Responder);
 
-/// Effects that are out, and the ids of those that are not any more.
+/// Pending effects, and the ids of those that have ended.
 #[derive(Default)]
 pub struct EffectsOut {
     out: Vec<Effect>,
@@ -43,7 +43,7 @@ impl EffectsOut {
         self.out.is_empty()
     }
 
-    /// Takes up what a machine wants done.
+    /// Processes a machine's requests and withdrawals.
     pub fn take_up(&mut self, mut poll: impl FnMut() -> Option<EffectEvent>) {
         while let Some(event) = poll() {
             match event {
@@ -53,9 +53,9 @@ impl EffectsOut {
                     self.out.push(effect);
                 }
                 EffectEvent::Withdrawn(id) => {
-                    // It may have been completed since, before this was taken up.
+                    // It may have been completed before this was processed.
                     let is_over = self.over.contains(&id);
-                    assert!(is_over || self.out.iter().any(|out| out.id == id), "what is withdrawn was out");
+                    assert!(is_over || self.out.iter().any(|out| out.id == id), "the effect was pending");
                     self.out.retain(|out| out.id != id);
                     self.over.push(id);
                 }
@@ -63,7 +63,7 @@ impl EffectsOut {
         }
     }
 
-    /// Gives one of the effects data, and mostly completes it.
+    /// Sends data to one of the effects, and usually completes it.
     pub fn complete_any(&mut self, machine: &mut impl Machine, u: &mut Unstructured<'_>) -> Result<()> {
         if self.out.is_empty() {
             return Ok(());
@@ -81,7 +81,7 @@ impl EffectsOut {
         Ok(())
     }
 
-    /// Completes an effect that is not out any more, which changes nothing.
+    /// Completes an effect that has ended, which has no effect.
     pub fn repeat(&mut self, machine: &mut impl Machine, u: &mut Unstructured<'_>) -> Result<()> {
         if let Some(id) = self.over.last() {
             machine.receive(*id, data(u)?);
@@ -90,7 +90,7 @@ impl EffectsOut {
         Ok(())
     }
 
-    /// Completes all effects as they should be.
+    /// Completes all effects correctly.
     pub fn complete_all(&mut self, machine: &mut impl Machine) {
         for effect in self.out.drain(..) {
             machine.complete(effect.id, right(&effect));
@@ -110,7 +110,7 @@ fn right(effect: &Effect) -> Completion {
             Completion::value(question.payload::<Asked>().expect("a question of the service's own").clone())
         }
         Request::UploadUrls(count) => Completion::UploadUrls(vec![url(); *count]),
-        other => panic!("nobody asks for {other:?}"),
+        other => panic!("unexpected effect {other:?}"),
     }
 }
 
@@ -119,7 +119,7 @@ fn url() -> UploadUrl {
     UploadUrl { upload_url, download_url, expires_at: NOW }
 }
 
-/// Something that completes an effect, mostly what it should be.
+/// Returns a completion for an effect, usually the right one.
 fn draw(u: &mut Unstructured<'_>, effect: &Effect) -> Result<Completion> {
     use FailureReason::{Failed, OverBudget, TimedOut, Unavailable};
     Ok(match u.int_in_range(0..=11)? {

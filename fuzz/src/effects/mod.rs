@@ -1,9 +1,9 @@
 //! Effects in any order: a driver with one responder and several transactions of one endpoint, which share sticky
-//! sessions and an authenticator that asks. The input says what it does next: feed, poll, run or lose work, complete
-//! effects with anything in any order and again, let time pass, drop machines.
+//! sessions and an authenticator that uses effects. The input selects each step: feed, poll, run or lose work, complete
+//! effects with anything in any order and repeatedly, let time pass, drop machines.
 //!
-//! No machine waits for something that cannot come, each that is driven to its end answers once, and with all of them gone
-//! no memory, no session and no call is left.
+//! No machine waits for an event that cannot happen, each one responds once when driven to its end, and after all are
+//! dropped no memory, session or call is left.
 
 mod byte_stream;
 mod effects_out;
@@ -22,10 +22,10 @@ use vgi_rpc_protocol::memory::Budget;
 
 /// Most operations of one input.
 const OPERATIONS: usize = 300;
-/// Bytes that all machines together may hold, beyond what each may hold in any case.
+/// Bytes that all machines together may use, beyond what each may always use.
 const BUDGET: usize = 150_000;
 
-/// Does what `data` says.
+/// Executes the operations in `data`.
 pub fn run(data: &[u8]) {
     panics::watch();
     panics::take_others();
@@ -42,12 +42,12 @@ pub fn run(data: &[u8]) {
     }
     line.finish();
     transactions.finish();
-    assert_eq!(budget.used(), 0, "all memory is given back");
+    assert_eq!(budget.used(), 0, "all memory is released");
     assert_eq!(states_alive(), 0, "every state of a stream is dropped");
     let Tally { started, ended, sessions } = service::tally();
     assert_eq!(started, ended, "every call that starts ends");
     assert_eq!(sessions, 0, "every state of a session is dropped");
-    assert_eq!(panics::take_others(), 0, "no guard hides a panic of this project's");
+    assert_eq!(panics::take_others(), 0, "no guard hides a panic of this project");
 }
 
 fn operate(u: &mut Unstructured<'_>, transactions: &mut Transactions, line: &mut Line) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Requests over HTTP, most of them sound.
+//! Requests over HTTP, most of them valid.
 
 use super::service::{ASKS, SESSIONS};
 use crate::support::http_service::stream_of;
@@ -13,7 +13,7 @@ use vgi_rpc_protocol::http::headers::{ARROW_STREAM, REQUEST_ID, SESSION, SESSION
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::wire::keys;
 
-/// What answers have brought that requests can use.
+/// Tokens from responses, for use in requests.
 #[derive(Default)]
 pub struct Tokens {
     pub sessions: Vec<HeaderValue>,
@@ -27,7 +27,7 @@ pub struct StreamTokens {
     pub call: Vec<u8>,
 }
 
-/// A request, and which stream's tokens its answer may bring.
+/// A request, and the stream whose tokens its response may contain.
 pub struct Described {
     pub request: Request<Bytes>,
     pub stream: Option<&'static str>,
@@ -44,12 +44,12 @@ pub fn row(name: &str, column: ArrayRef) -> RecordBatch {
     RecordBatch::try_from_iter([(name, column)]).expect("one column")
 }
 
-/// What admission is to ask.
+/// Draws the questions of admission.
 pub fn asks(u: &mut Unstructured<'_>) -> Result<&'static str> {
     Ok(["", "", "a", "a", "aa", "aaa", "e", "p", "ap", "r", "ar"][u.choose_index(11)?])
 }
 
-/// Draws a request of this id.
+/// Draws a request with this id.
 pub fn draw(u: &mut Unstructured<'_>, id: &str, tokens: &Tokens) -> Result<Described> {
     let count: ArrayRef = Arc::new(Int64Array::from(vec![2]));
     let factor: ArrayRef = Arc::new(Float64Array::from(vec![2.0]));

@@ -1,5 +1,5 @@
-//! What is served: methods with and without sticky sessions, behind an admission step and an authenticator that ask; and
-//! the tally of what must come to an end.
+//! The service: methods with and without sticky sessions, with admission and authentication that use effects; and counts
+//! of everything that must end.
 
 use crate::support::limits;
 use crate::support::panics::ON_PURPOSE;
@@ -21,17 +21,17 @@ use vgi_rpc_protocol::wire::error::RpcError;
 
 /// Opens, uses and closes sticky sessions.
 pub const SESSIONS: &str = "fuzz.Sessions.v1";
-/// Metadata key of what a call's admission asks: one letter for each question.
+/// Metadata key of the questions for a call's admission: one letter for each.
 pub const ASKS: &str = "fuzz.asks";
 /// The most sessions at a time.
 pub const MAX_SESSIONS: usize = 3;
 
-/// A question. It is answered with the same.
+/// A question. Its answer is a copy of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// Who asks: the id of a request, or a caller's token.
+    /// The asker: the id of a request, or a caller's token.
     pub who: String,
-    /// The place of the question among those of its asker.
+    /// The index of the question among those of its asker.
     pub place: usize,
 }
 
@@ -41,18 +41,18 @@ impl Asked {
     }
 }
 
-/// What was begun on this thread, and what of it has ended.
+/// Counts what began on this thread, and what has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     pub started: usize,
     pub ended: usize,
-    /// States of sessions that are alive.
+    /// Live states of sessions.
     pub sessions: usize,
 }
 
 thread_local! {
     static TALLY: Cell<Tally> = const { Cell::new(Tally { started: 0, ended: 0, sessions: 0 }) };
-    /// How often calls have started and ended, by the ids of their requests.
+    /// How often calls have started and ended, by their request ids.
     static CALLS: RefCell<HashMap<String, (usize, usize)>> = RefCell::default();
 }
 
@@ -65,7 +65,7 @@ pub fn tally() -> Tally {
     TALLY.get()
 }
 
-/// How often the call of a request has started and ended.
+/// Returns how often the call of a request has started and ended.
 pub fn call(id: &str) -> (usize, usize) {
     CALLS.with_borrow(|calls| calls.get(id).copied().unwrap_or_default())
 }
@@ -100,7 +100,7 @@ impl CallScope for Scope {
     }
 
     fn exit(&mut self) {
-        assert!(self.is_inside, "a handler returns that was running");
+        assert!(self.is_inside, "only a running handler returns");
         self.is_inside = false;
     }
 
@@ -159,7 +159,7 @@ fn sessions() -> Protocol {
     ])
 }
 
-/// Letters: `a` asks one question, `e` asks without end, `p` panics, `r` refuses.
+/// Letters: `a` asks one question, `e` asks endlessly, `p` panics, `r` refuses.
 fn admit(context: &CallContext, answers: &Answers) -> Result<(), Stop> {
     let asks = context.metadata().get(ASKS).unwrap_or_default();
     let who = context.request_id();
@@ -182,7 +182,7 @@ fn admit(context: &CallContext, answers: &Answers) -> Result<(), Stop> {
     Ok(())
 }
 
-/// A token is a name and the number of questions that it takes to know it.
+/// A token is a name and the number of questions needed to resolve it.
 fn authenticate(token: &str, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
     let (name, asks) = token.split_once('/').unwrap_or((token, "0"));
     let asks = asks.parse().unwrap_or(usize::MAX);
@@ -196,14 +196,14 @@ fn authenticate(token: &str, request: &AuthRequest<'_>) -> Result<AuthContext, A
     Ok(AuthContext::new("test", name))
 }
 
-/// What both kinds of machine serve: a service that has not been started.
+/// Returns the service of both kinds of machine, not yet started.
 pub fn new() -> Arc<Service> {
     let service = Service::builder(SERVER_ID).protocol(sessions()).hook(Listener).admit(admit);
     let service = protocols().into_iter().fold(service, |service, protocol| service.protocol(protocol));
     Arc::new(service.build().expect("the service is well-formed"))
 }
 
-/// A new endpoint, which repeats what another one made in this way would say.
+/// Returns a new endpoint, whose output is the same as that of another one made this way.
 pub fn endpoint(service: &Arc<Service>) -> Arc<Endpoint> {
     let drawn = AtomicU64::new(1);
     let entropy = move |memory: &mut [u8]| {

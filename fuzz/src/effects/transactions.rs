@@ -21,19 +21,19 @@ use vgi_rpc_protocol::wire::keys;
 /// Transactions at a time.
 const AT_ONCE: usize = 5;
 
-/// More than it takes to ask all that may be asked, for all transactions one after another.
+/// More rounds than all effects of all consecutive transactions require.
 const MOST_ROUNDS: usize = 2000;
 
-/// The transactions of one endpoint, and what became of others.
+/// The transactions of one endpoint, and what ended ones have left.
 pub struct Transactions {
     endpoint: Arc<Endpoint>,
     budget: Budget,
     now: Duration,
     begun: usize,
     running: Vec<Running>,
-    /// Work of transactions that are gone or have given it up.
+    /// Work of transactions that were dropped or have abandoned it.
     orphans: Vec<RequestWork>,
-    /// Of transactions that are gone.
+    /// Accounts of dropped transactions.
     accounts: Vec<Account>,
     tokens: Tokens,
 }
@@ -45,13 +45,13 @@ struct Running {
     account: Account,
     stream: Option<&'static str>,
     body: Bytes,
-    /// The body was given since it was last needed.
+    /// The body was provided since it was last needed.
     has_body: bool,
     work: Option<RequestWork>,
     done: Option<RequestDone>,
     effects: EffectsOut,
     woken: Arc<Woken>,
-    /// Something has come since the last poll.
+    /// An event has arrived since the last poll.
     is_due: bool,
     has_lost_work: bool,
     has_answered: bool,
@@ -116,7 +116,7 @@ impl Transactions {
 
     fn begin(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         if self.running.len() == AT_ONCE {
-            // One that has answered makes room, if there is one.
+            // A transaction that has responded makes room, if there is one.
             let over = self.running.iter().position(|running| running.has_answered);
             let index = over.map_or_else(|| u.choose_index(AT_ONCE), Ok)?;
             self.drop(index, true);
@@ -162,14 +162,14 @@ impl Transactions {
         let running = &mut self.running[index];
         assert!(!running.has_answered, "a request is answered once");
         running.has_answered = true;
-        assert!(running.effects.is_empty(), "what an answered request asked for is withdrawn");
+        assert!(running.effects.is_empty(), "the effects of an answered request are withdrawn");
         let (started, ended) = service::call(&running.id);
         assert!(started <= 1 && started == ended || running.has_lost_work, "{started} starts, {ended} ends");
         assert!(answer.record.is_some() || started == 0 || running.has_lost_work, "a call has a record");
         let (head, body) = answer.response.into_parts();
         let documented = [200, 204, 400, 401, 404, 405, 413, 415, 500, 503];
         assert!(documented.contains(&head.status.as_u16()), "{} is not documented", head.status);
-        // What becomes of a request whose work was lost has no other header either.
+        // Even a request whose work was lost has exactly one such header.
         let ids = head.headers.get_all(REQUEST_ID).iter().count();
         assert!(ids == 1 || running.has_lost_work, "{:?}", head.headers);
         if let Some(token) = head.headers.get(SESSION) {
@@ -188,7 +188,7 @@ impl Transactions {
         }
     }
 
-    /// Work that is out gives nothing. It is dropped, or runs later all the same.
+    /// Loses pending work: it is dropped, or runs later without delivering its result.
     fn lose_work(&mut self, index: usize, is_dropped: bool) {
         let running = &mut self.running[index];
         running.has_lost_work |= running.work.is_some() || running.done.take().is_some();
@@ -222,10 +222,10 @@ impl Transactions {
         }
     }
 
-    /// Drives every transaction to its end, and looks at what is left.
+    /// Drives every transaction to its end, and checks the final state.
     pub fn finish(mut self) {
         for round in 0.. {
-            assert!(round < MOST_ROUNDS, "there is no end to it: {:?}", self.running.last().map(|r| &r.transaction));
+            assert!(round < MOST_ROUNDS, "it does not terminate: {:?}", self.running.last().map(|r| &r.transaction));
             let mut has_moved = !self.orphans.is_empty();
             self.run_orphan(false);
             for index in 0..self.running.len() {
@@ -243,14 +243,14 @@ impl Transactions {
             }
         }
         for running in &mut self.running {
-            assert!(running.has_answered, "{:?} waits for what cannot come", running.transaction);
+            assert!(running.has_answered, "{:?} waits for an event that cannot happen", running.transaction);
             assert!(running.poll(self.now).is_none(), "a request is answered once");
         }
         self.accounts.extend(self.running.drain(..).map(|running| running.account));
         let held: usize = self.accounts.iter().map(Account::held).sum();
-        assert_eq!(held, 0, "the memory of every request is given back");
+        assert_eq!(held, 0, "the memory of every request is released");
         let alive = service::tally().sessions;
-        assert_eq!(self.endpoint.session_count(), alive, "as many sessions are counted as there are");
+        assert_eq!(self.endpoint.session_count(), alive, "the number of sessions is right");
         assert!(alive <= service::MAX_SESSIONS);
         self.let_time_pass(Duration::from_secs(1000));
         assert_eq!(self.endpoint.session_count(), 0, "every session expires");
@@ -268,17 +268,17 @@ impl Running {
             RequestStep::NeedBody => self.has_body = false,
             RequestStep::Work(work) => {
                 let is_first = self.work.is_none() && self.done.is_none();
-                assert!(is_first && !self.has_answered, "one piece of work is out at a time");
+                assert!(is_first && !self.has_answered, "one piece of work is pending at a time");
                 self.work = Some(work);
             }
             RequestStep::Waiting => {
-                // What stands in a queue is found out at the end: nothing but a wake-up makes it go on then.
+                // Queued requests are checked at the end: then only a wake-up resumes them.
                 let is_queued = format!("{:?}", self.transaction).contains("waiting for the session");
                 let is_out = self.work.is_some() || self.done.is_some() || !self.effects.is_empty();
                 assert!(is_queued || is_out, "{:?} waits for nothing", self.transaction);
             }
             RequestStep::Answer(answer) => return Some(answer),
-            RequestStep::Over => assert!(self.has_answered, "a request is over once it is answered"),
+            RequestStep::Over => assert!(self.has_answered, "a request ends once it is answered"),
         }
         None
     }
@@ -310,13 +310,13 @@ impl Running {
 
     fn complete(&mut self) {
         if let Some(done) = self.done.take() {
-            // Refused if the client has gone meanwhile.
+            // Refused if the client has disconnected.
             let _ = self.transaction.complete(done);
             self.is_due = true;
         }
     }
 
-    /// Does what can be done without a poll. False when there is nothing.
+    /// Advances without a poll. Returns false if there is nothing to do.
     fn go_on(&mut self, now: Duration) -> bool {
         let is_out = self.work.is_some() || self.done.is_some() || !self.effects.is_empty();
         self.run_work(now);
@@ -331,7 +331,7 @@ impl Running {
     }
 }
 
-/// Keeps a token in place of an older one.
+/// Replaces an older token by this one.
 fn keep<T>(tokens: &mut Vec<T>, token: T) {
     if tokens.len() == 4 {
         tokens.remove(0);

@@ -39,7 +39,7 @@ pub fn column(u: &mut Unstructured<'_>, rows: usize, depth: usize) -> Result<Arr
         8 => {
             let digits = some::<i64>(u, rows)?.into_iter().map(|value| value.map(i128::from));
             let decimals = digits.collect::<PrimitiveArray<Decimal128Type>>();
-            Arc::new(decimals.with_precision_and_scale(38, 4).expect("a precision that there is"))
+            Arc::new(decimals.with_precision_and_scale(38, 4).expect("a valid precision"))
         }
         9 => Arc::new(some::<&str>(u, rows)?.into_iter().collect::<StringArray>()),
         10 => Arc::new(some::<&str>(u, rows)?.into_iter().collect::<LargeStringArray>()),
@@ -80,7 +80,7 @@ pub fn column(u: &mut Unstructured<'_>, rows: usize, depth: usize) -> Result<Arr
     })
 }
 
-/// One value or none for each row.
+/// One optional value for each row.
 fn some<'a, T: arbitrary::Arbitrary<'a>>(u: &mut Unstructured<'a>, rows: usize) -> Result<Vec<Option<T>>> {
     (0..rows).map(|_| u.arbitrary()).collect()
 }
@@ -116,7 +116,7 @@ fn list<O: arrow_array::OffsetSizeTrait>(
     Ok(Arc::new(LargeListArray::new(field, offsets, values, nulls)))
 }
 
-/// Views that overlap and leave values out.
+/// Views that overlap and skip values.
 fn list_view(u: &mut Unstructured<'_>, rows: usize, depth: usize) -> Result<ArrayRef> {
     let len = u.int_in_range(0..=rows)?;
     let values = column(u, len, depth + 1)?;
@@ -155,7 +155,7 @@ fn map(u: &mut Unstructured<'_>, rows: usize, depth: usize) -> Result<ArrayRef> 
     Ok(Arc::new(MapArray::new(field, offsets, entries, nulls(u, rows)?, false)))
 }
 
-/// Values of a dictionary, and a key or none for each row.
+/// Values of a dictionary, and an optional key for each row.
 fn dictionary(u: &mut Unstructured<'_>, rows: usize, depth: usize) -> Result<(ArrayRef, Vec<Option<usize>>)> {
     let distinct = u.int_in_range(1..=DISTINCT)?;
     let values: ArrayRef = if u.arbitrary()? {
@@ -177,7 +177,7 @@ fn runs(u: &mut Unstructured<'_>, rows: usize, depth: usize) -> Result<ArrayRef>
     }
     let values = column(u, ends.len(), depth + 1)?;
     let ends = PrimitiveArray::<Int32Type>::from(ends);
-    Ok(Arc::new(RunArray::try_new(&ends, &values).expect("ends that grow")))
+    Ok(Arc::new(RunArray::try_new(&ends, &values).expect("increasing ends")))
 }
 
 fn union(u: &mut Unstructured<'_>, rows: usize, depth: usize) -> Result<ArrayRef> {

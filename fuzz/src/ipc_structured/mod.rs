@@ -1,8 +1,7 @@
-//! Streams written from an arbitrary description: as they are, they read as they were written; damaged, they do no
-//! harm.
+//! Streams written from an arbitrary description: unedited, they are read as they were written; damaged, they do no harm.
 //!
-//! The input is drawn from: columns of any type, how they are cut into batches, metadata, who writes them, and edits
-//! of the bytes. What is left of the input after that is appended to the stream.
+//! The input selects columns of any type, how they are split into batches, metadata, the writer, and edits of the bytes.
+//! The rest of the input is appended to the stream.
 
 mod columns;
 
@@ -26,7 +25,7 @@ const FEW: usize = 4;
 /// Writes the stream that `data` describes and reads it.
 pub fn run(data: &[u8]) {
     panics::watch();
-    // What is missing of the description is as if it were zeros; only sizes that contradict each other fail.
+    // Missing parts of the description are read as zeros; only contradictory sizes fail.
     let _ = write_and_read(&mut Unstructured::new(data));
 }
 
@@ -76,8 +75,8 @@ fn cut(u: &mut Unstructured<'_>, whole: &RecordBatch) -> Result<Vec<(RecordBatch
         .collect()
 }
 
-/// The stream, written by this project or by Arrow with its bodies compressed, and whether it must be readable; none if
-/// it cannot be written.
+/// Returns the stream, written by this project or by Arrow with compressed bodies, and whether it must be readable;
+/// `None` if it cannot be written.
 fn encode(u: &mut Unstructured<'_>, batches: &[(RecordBatch, Metadata)]) -> Result<Option<(Vec<u8>, bool)>> {
     let schema = batches[0].0.schema();
     let codec = match u.int_in_range(0..=3)? {
@@ -97,7 +96,7 @@ fn encode(u: &mut Unstructured<'_>, batches: &[(RecordBatch, Metadata)]) -> Resu
         _ => CompressionType::ZSTD,
     };
     let options =
-        IpcWriteOptions::default().try_with_compression(Some(codec)).expect("both codecs are there");
+        IpcWriteOptions::default().try_with_compression(Some(codec)).expect("both codecs are enabled");
     let Ok(mut writer) = StreamWriter::try_new_with_options(Vec::new(), &schema, options) else {
         return Ok(None);
     };
@@ -138,12 +137,12 @@ fn assert_reads(stream: &[u8], written: &[(RecordBatch, Metadata)]) {
             Some(Item::Batch(batch, metadata)) => {
                 let (expected, with) = left.next().expect("no more batches than were written");
                 assert_eq!(&batch, expected);
-                // Arrow's own writer has no place for it.
+                // Arrow's own writer cannot write it.
                 assert!(metadata == *with || metadata.is_empty());
                 crate::ipc_raw::check_batch(&batch, &metadata);
             }
             Some(Item::EndOfStream) => break,
-            None => panic!("a stream that was written whole has its end"),
+            None => panic!("a complete stream has its end"),
         }
     }
     assert!(left.next().is_none() && reader.is_at_boundary());
@@ -163,7 +162,7 @@ fn edit(u: &mut Unstructured<'_>, stream: &mut Vec<u8>) -> Result<()> {
             stream.extend_from_within(at..until);
         }
         3 => {
-            // A number where one may stand.
+            // A number at an aligned position.
             let (at, value) = (at & !3, u.arbitrary::<u32>()?.to_le_bytes());
             stream.iter_mut().skip(at).zip(value).for_each(|(byte, value)| *byte = value);
         }

@@ -1,6 +1,6 @@
-//! Small edits of a text or of bytes, as an input describes them.
+//! Small edits of a text or of bytes, which an input describes.
 
-/// Applies edits of three bytes each: where, and what. Says whether anything has changed.
+/// Applies edits of three bytes each: a position and a change. Returns whether anything has changed.
 pub fn apply(original: &[u8], edits: &[u8]) -> (Vec<u8>, bool) {
     let mut edited = original.to_vec();
     let (edits, _) = edits.as_chunks::<3>();

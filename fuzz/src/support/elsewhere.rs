@@ -1,36 +1,36 @@
-//! A store of objects, and what becomes of the effects that store and fetch them.
+//! A store of objects, and the results of the effects that store and fetch them.
 
 use bytes::Bytes;
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, Failure, FailureReason, Request};
 use vgi_rpc_protocol::external::Location;
 
-/// What lies elsewhere, and what is to be done with it.
+/// The stored objects, and the pending effects.
 #[derive(Default)]
 pub struct Elsewhere {
     objects: Vec<Bytes>,
-    /// Effects of the server, and of the client.
+    /// Effects of the server and the client.
     pub out: Vec<(bool, Effect)>,
 }
 
-/// What becomes of an effect.
+/// The fault of an effect.
 #[derive(Clone, Copy)]
 pub enum Fault {
     /// It is performed.
     None,
     /// It fails.
     Failed,
-    /// It is completed with something else.
+    /// It is completed with a wrong completion.
     Nonsense,
-    /// Half of an object is given.
+    /// Only half of an object is returned.
     Cut,
-    /// Other bytes are given.
+    /// Different bytes are returned.
     Damaged,
     /// It is performed later.
     Late,
 }
 
-/// All of them.
+/// All faults.
 pub const FAULTS: [Fault; 6] =
     [Fault::None, Fault::Failed, Fault::Nonsense, Fault::Cut, Fault::Damaged, Fault::Late];
 
@@ -66,7 +66,7 @@ impl Elsewhere {
                 let fed = resolution.begin(None).and_then(|()| resolution.receive(bytes.into()));
                 fed.and_then(|()| resolution.finish(Duration::ZERO)).into()
             }
-            other => panic!("nobody asks for {other:?}"),
+            other => panic!("unexpected effect {other:?}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes into a machine in pieces, and out of it: every way in that a driver has.
+//! Feeds bytes to a machine in pieces, in every way that a driver can, and drains its output.
 
 use bytes::{Buf, Bytes};
 use vgi_rpc_http::http1;
@@ -8,13 +8,13 @@ use vgi_rpc_protocol::{IdSource, client};
 
 /// The `receive*` group that every machine has.
 pub trait Input {
-    /// Takes bytes in, sharing them.
+    /// Receives bytes, sharing them.
     fn receive(&mut self, bytes: Bytes);
     /// Lends memory to read into.
     fn read_buf(&mut self) -> &mut [u8];
-    /// Takes in what was read.
+    /// Accepts the bytes that were read.
     fn advance(&mut self, count: usize);
-    /// Whether there is always memory to read into. A machine of HTTP lends none while it holds a chunk.
+    /// Whether there is always memory to read into. An HTTP machine lends none while it has an unprocessed chunk.
     const LENDS_ALWAYS: bool;
 }
 
@@ -38,7 +38,7 @@ macro_rules! inputs {
 inputs!(true: client::Connection, Responder, Reader);
 inputs!(false: http1::client::ClientCodec, http1::server::ServerCodec);
 
-/// How bytes are cut.
+/// How bytes are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// All at once.
@@ -50,10 +50,10 @@ pub enum Cut {
 }
 
 impl Cut {
-    /// Bytes of an input up to which every byte is worth a poll.
+    /// Inputs up to this length are polled after every byte.
     const SHORT: usize = 600;
 
-    /// The cut that is compared with the whole: a function of the bytes alone, so that a run can be repeated.
+    /// Returns the split that is compared with the whole: a function of the bytes alone, so that a run can be repeated.
     pub fn of(data: &[u8]) -> Self {
         // FNV-1a.
         let hash = data.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -62,7 +62,7 @@ impl Cut {
         if data.len() <= Self::SHORT && hash & 0x30 == 0 { Self::Bytewise } else { Self::Pieces(hash) }
     }
 
-    /// Gives the machine all bytes, polling it between pieces and at the end.
+    /// Feeds all bytes to the machine, polling it between pieces and at the end.
     pub fn feed<M: Input>(self, machine: &mut M, bytes: &Bytes, mut poll: impl FnMut(&mut M)) {
         let mut left = bytes.clone();
         let mut draws = IdSource::seeded(if let Self::Pieces(seed) = self { seed } else { 0 });
@@ -95,7 +95,7 @@ impl Cut {
     }
 }
 
-/// Appends what waits to `sent`.
+/// Appends the pending output to `sent`.
 pub fn drain(outbox: Option<&mut Outbox>, sent: &mut Vec<u8>) {
     let Some(outbox) = outbox else { return };
     while outbox.has_remaining() {

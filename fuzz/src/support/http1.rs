@@ -1,4 +1,4 @@
-//! What the targets of the two HTTP/1.1 machines share.
+//! Helpers for the targets of the two HTTP/1.1 machines.
 
 use bytes::Buf;
 use vgi_rpc_http::http1::{Limits, Outbox};
@@ -16,13 +16,13 @@ pub fn limits() -> Limits {
     limits
 }
 
-/// Takes what waits to be sent: by slices, as a driver's vectored write does, or segment by segment.
+/// Takes the pending output: by slices, as a driver's vectored write does, or segment by segment.
 pub fn drain_all(outbox: Option<&mut Outbox>) -> Vec<u8> {
     let Some(outbox) = outbox else { return Vec::new() };
     let (len, mut sent) = (outbox.len(), Vec::new());
-    assert!(len > 0, "an outbox that is given out has bytes to send");
+    assert!(len > 0, "an available outbox has bytes to send");
     while !outbox.is_empty() {
-        // Every other portion is taken by one byte less than there is, so that segments are left half sent.
+        // Every other portion is one byte short, so that segments are left half sent.
         let chunk = outbox.chunk();
         assert!(!chunk.is_empty(), "an outbox that is not empty has bytes to send");
         let count = (chunk.len() - usize::from(sent.len() % 2 == 0 && chunk.len() > 1)).max(1);
@@ -32,6 +32,6 @@ pub fn drain_all(outbox: Option<&mut Outbox>) -> Vec<u8> {
             sent.extend_from_slice(&segment);
         }
     }
-    assert_eq!(sent.len(), len, "as much was sent as was said to wait");
+    assert_eq!(sent.len(), len, "the sent length matches the pending length");
     sent
 }

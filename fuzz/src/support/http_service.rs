@@ -1,4 +1,4 @@
-//! An endpoint with every option on, requests to it, and what each of its answers must bear.
+//! An endpoint with every option enabled, requests to it, and the checks of its responses.
 
 use super::panics::ON_PURPOSE;
 use super::service::{SERVER_ID, protocols};
@@ -30,17 +30,17 @@ use vgi_rpc_protocol::wire::error::RpcError;
 
 /// Opens, uses and closes sticky sessions.
 pub const SESSIONS: &str = "fuzz.Sessions.v1";
-/// When requests come.
+/// The time of requests.
 pub const NOW: Duration = Duration::from_secs(1_800_000_000);
-/// What two callers send to be known.
+/// The credentials of two callers.
 pub const ANN: &str = "Bearer of ann";
 /// See [`ANN`].
 pub const BOB: &str = "Bearer of bob";
-/// The most bytes of a request's body.
+/// The limit on a request's body.
 pub const MAX_REQUEST_BYTES: u64 = 1 << 20;
 const MAX_RESPONSE_BYTES: u64 = 100_000;
 
-/// What [`Endpoint`]s here serve.
+/// The service of the [`Endpoint`]s here.
 static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| {
     let service = Service::builder(SERVER_ID).server_version("0.1").protocol(sessions());
     let service = protocols().into_iter().fold(service, |service, protocol| service.protocol(protocol));
@@ -77,7 +77,7 @@ pub fn perform(effect: &Effect) -> Completion {
     Completion::UploadUrls(vec![url; count])
 }
 
-/// A new endpoint, which repeats what another one made in this way would say. It remembers so many calls.
+/// Returns a new endpoint, whose output is the same as that of another one made this way. It caches this many calls.
 pub fn endpoint(cached_calls: usize) -> Arc<Endpoint> {
     panics::watch();
     let drawn = AtomicU64::new(1);
@@ -118,7 +118,7 @@ fn authenticator() -> impl Authenticator {
     require_all(gate, Some(Box::new(bearer_static([ann, bob]))))
 }
 
-/// An answer that was checked, and its body as it was before content coding.
+/// A checked response, and its body before content coding.
 #[derive(Debug)]
 pub struct Answered {
     /// Status.
@@ -130,19 +130,19 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// The token that the answer carries under this key.
+    /// Returns the token that the response has under this key.
     pub fn token(&self, key: &str) -> Option<Vec<u8>> {
         let mut tokens = self.batches.iter().filter_map(|(_, metadata)| metadata.get(key));
         tokens.next().map(<[u8]>::to_vec)
     }
 
-    /// Whether the call went well.
+    /// Whether the call succeeded.
     pub fn is_good(&self) -> bool {
         self.status == StatusCode::OK && !self.headers.contains_key(headers::RPC_ERROR)
     }
 }
 
-/// Has an endpoint answer a request, as a driver does, and checks the answer.
+/// Answers a request with an endpoint, as a driver does, and checks the response.
 pub fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> Answered {
     let (head, body) = request.into_parts();
     let arrival =
@@ -155,11 +155,11 @@ pub fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> Answered {
         let parsed: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");
         assert!(parsed.is_object() && line.ends_with('\n') && line.matches('\n').count() == 1);
     }
-    assert_eq!(panics::take_others(), 0, "no handler's guard hides a panic of this project's");
+    assert_eq!(panics::take_others(), 0, "no handler's guard hides a panic of this project");
     check(response)
 }
 
-/// What every answer must bear.
+/// Checks what must hold for every response.
 fn check(response: Response<Vec<Bytes>>) -> Answered {
     let (head, body) = response.into_parts();
     let (status, headers) = (head.status, head.headers);
@@ -184,7 +184,7 @@ fn check(response: Response<Vec<Bytes>>) -> Answered {
     }
     let mut body = Bytes::from(body.concat());
     if let Some(coding) = coding::of_response(&headers).expect("one coding that is known") {
-        body = Codecs::default().decode(coding, &body, u64::MAX).expect("what was coded decodes");
+        body = Codecs::default().decode(coding, &body, u64::MAX).expect("a coded body decodes");
     }
     let batches = batches_written(body.to_vec(), false);
     let is_error = |(batch, metadata): &(RecordBatch, Metadata)| {
@@ -192,11 +192,11 @@ fn check(response: Response<Vec<Bytes>>) -> Answered {
     };
     let errors = batches.iter().filter(|batch| is_error(batch)).count();
     let failed = marked || status != StatusCode::OK;
-    assert_eq!(errors, usize::from(failed), "an answer has one error, and says so, or none");
+    assert_eq!(errors, usize::from(failed), "a failed response has one error, any other none");
     Answered { status, headers, batches }
 }
 
-/// A stream of one batch.
+/// Returns a stream of one batch.
 pub fn stream_of(batch: &RecordBatch, metadata: &Metadata) -> Option<Bytes> {
     let schema = EncodedSchema::new(batch.schema()).ok()?;
     let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::default());

@@ -1,16 +1,16 @@
-//! Heads of HTTP messages as an input spells them: one line for each header, an empty line, and the body.
+//! Heads of HTTP messages in an input's notation: one line for each header, an empty line, and the body.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The first line and what follows it.
+/// Returns the first line and the rest.
 pub fn line(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
     let (line, rest) = text.split_at(end);
     (line, rest.strip_prefix(b"\n").unwrap_or(rest))
 }
 
-/// The headers, as far as they can be headers, and the body behind the empty line.
+/// Returns the valid headers, and the body after the empty line.
 pub fn headers_and_body(mut text: &[u8]) -> (HeaderMap, Bytes) {
     let mut headers = HeaderMap::new();
     while !text.is_empty() {

@@ -1,5 +1,5 @@
-//! What the targets share: bounds, bytes cut into pieces, a service with every kind of method, and its states
-//! counted. Not here: anything that one target alone needs.
+//! Shared by the targets: bounds, bytes split into pieces, a service with every kind of method, and counts of its states.
+//! Code of only one target does not belong here.
 
 pub mod edits;
 pub mod elsewhere;
@@ -13,7 +13,7 @@ pub mod told;
 
 use vgi_rpc_protocol::Limits;
 
-/// Bounds small enough that an input which reaches them is found and is not slow.
+/// Returns bounds small enough that inputs reach them, and are not slow.
 pub fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_header_bytes = 1 << 20;

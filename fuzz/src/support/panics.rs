@@ -1,18 +1,18 @@
-//! Panics that a test handler throws on purpose, kept from whoever watches for the others.
+//! Hides the intended panics of test handlers from the panic hook.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::sync::Once;
 
-/// How the text of a panic on purpose begins.
+/// The prefix of an intended panic's text.
 pub const ON_PURPOSE: &str = "on purpose";
 
 thread_local! {
     static OTHERS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Keeps panics on purpose from the hook that is installed, which under libFuzzer ends the process. The others are
-/// counted, because a handler's guard would hide them.
+/// Hides intended panics from the installed hook, which under libFuzzer ends the process. Other panics are counted,
+/// because a handler's guard would hide them.
 pub fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -26,7 +26,7 @@ pub fn watch() {
     });
 }
 
-/// How many panics on this thread were not on purpose since this was asked last.
+/// Returns how many unintended panics this thread had since the last call.
 pub fn take_others() -> usize {
     OTHERS.take()
 }

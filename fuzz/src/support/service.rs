@@ -1,5 +1,4 @@
-//! A service with every kind of method, none of which lets its arguments make it do much, and whose states are
-//! counted.
+//! A service with every kind of method, whose work its arguments cannot make large, and whose states are counted.
 
 use super::panics::ON_PURPOSE;
 use arrow_array::cast::AsArray;
@@ -29,13 +28,13 @@ pub const VERSION: &str = "1.4.2";
 /// The server instance.
 pub const SERVER_ID: &str = "0123456789ab";
 
-/// A responder of the one service there is.
+/// Returns a responder of the only service.
 pub fn responder(limits: Limits) -> Responder {
     static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| build(|builder| builder));
     responder_of(&SERVICE, limits)
 }
 
-/// The same, which stores every batch elsewhere.
+/// Like [`responder`], but it externalizes every batch.
 pub fn externalising_responder(limits: Limits) -> Responder {
     static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| {
         let settings = Externalisation { threshold: 1, ..Externalisation::default() };
@@ -49,7 +48,7 @@ fn responder_of(service: &Arc<Service>, limits: Limits) -> Responder {
     Responder::new(service.clone(), peer, limits, IdSource::seeded(7))
 }
 
-/// What it hosts.
+/// Returns the hosted protocols.
 pub fn protocols() -> [Protocol; 2] {
     let main = Protocol::new(MAIN).methods(unary_methods()).methods(producers()).methods(exchanges());
     let versioned = Protocol::new(VERSIONED).version(VERSION).methods([
@@ -69,12 +68,12 @@ thread_local! {
     static ALIVE: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Stream states of this thread that were made and not dropped.
+/// Returns the number of live stream states of this thread.
 pub fn states_alive() -> i64 {
     ALIVE.get()
 }
 
-/// Counts the state that it is part of.
+/// Counts the state that contains it.
 #[derive(Debug)]
 struct Counted(());
 
@@ -168,7 +167,7 @@ fn unary_methods() -> Vec<MethodSpec> {
     ]
 }
 
-/// Emits `next`, `next + 1` and so on below `count`. At turn `at` it does something else.
+/// Emits `next`, `next + 1` and so on below `count`. At turn `at` it misbehaves.
 #[derive(Debug, Serialize, Deserialize)]
 struct Count {
     next: i64,
@@ -189,7 +188,7 @@ fn count(args: &Args, _: &mut CallContext) -> Result<Stream<Count>, RpcError> {
     }))
 }
 
-/// The ways for one turn of a stream to go wrong, or otherwise than usual.
+/// The ways in which one turn of a stream can fail or be unusual.
 fn misbehave(manner: i64, turn: &mut Turn, columns: Vec<ArrayRef>) -> Result<(), RpcError> {
     match manner {
         0 => Err(RpcError::runtime_error("failed in a turn")),
@@ -231,7 +230,7 @@ impl Producer for Count {
     }
 }
 
-/// Three turns with a dictionary that stays and changes.
+/// Three turns with a dictionary that is kept and changed.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Colors {
     turn: usize,
@@ -287,7 +286,7 @@ fn producers() -> Vec<MethodSpec> {
     ]
 }
 
-/// Multiplies the column `value`. At turn `at` it does something else.
+/// Multiplies the column `value`. At turn `at` it misbehaves.
 #[derive(Debug, Serialize, Deserialize)]
 struct Scale {
     factor: f64,

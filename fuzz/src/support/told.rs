@@ -1,4 +1,4 @@
-//! What a machine said, in a form that can be compared.
+//! The output of a machine, in a form that can be compared.
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ pub enum Rest {
     NeedCommand,
     /// Room in its output.
     NeedDrain,
-    /// Nothing: all is done.
+    /// Nothing: it has ended.
     Closed,
     /// Nothing: it waits for an effect.
     Waiting,
@@ -25,7 +25,7 @@ pub enum Rest {
 }
 
 impl Rest {
-    /// The event, or why there is none.
+    /// Returns the event, or the reason why there is none.
     pub fn or_event<E>(next: Result<Next<E>, ConnectionError>) -> Result<E, Self> {
         match next {
             Ok(Next::Event(event)) => Ok(event),
@@ -50,7 +50,7 @@ pub enum Told {
     Output(RecordBatch, Metadata),
     /// The call failed.
     Failed(RpcError),
-    /// The call is over.
+    /// The call has ended.
     Finished,
 }
 
@@ -66,7 +66,7 @@ impl From<client::Event> for Told {
     }
 }
 
-/// All batches of all streams that a machine of this project wrote; `open` when the last one may have no end.
+/// Returns all batches of all streams that a machine of this project wrote; `open` if the last one may be incomplete.
 pub fn batches_written(bytes: Vec<u8>, open: bool) -> Vec<(RecordBatch, Metadata)> {
     let mut reader = Reader::new(super::limits());
     reader.receive(Bytes::from(bytes));
@@ -75,7 +75,7 @@ pub fn batches_written(bytes: Vec<u8>, open: bool) -> Vec<(RecordBatch, Metadata
         match reader.next_item() {
             Ok(Some(Item::Batch(batch, metadata))) => batches.push((batch, metadata)),
             Ok(Some(_)) => {}
-            // What one machine takes and sends on may be more than a limit of the other, but is never malformed.
+            // Data that one machine accepts and sends on may exceed a limit of the other, but is never malformed.
             Err(ReadError::Message(error)) => {
                 assert!(error.to_string().contains("limit"), "what was sent cannot be read: {error}");
             }
@@ -83,6 +83,6 @@ pub fn batches_written(bytes: Vec<u8>, open: bool) -> Vec<(RecordBatch, Metadata
             Err(error) => panic!("what was sent cannot be read: {error}"),
         }
     }
-    assert!(open || reader.is_at_boundary(), "what was sent is complete");
+    assert!(open || reader.is_at_boundary(), "the output is complete");
     batches
 }

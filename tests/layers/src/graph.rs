@@ -1,10 +1,10 @@
-//! Circles of imports.
+//! Cycles of imports.
 
 use crate::Import;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// The sets of files that import one another, directly or by way of others.
+/// Returns the sets of files that import one another, directly or indirectly.
 pub fn circles(imports: &BTreeSet<Import>) -> Vec<BTreeSet<PathBuf>> {
     let mut arrows: BTreeMap<&PathBuf, Vec<&PathBuf>> = BTreeMap::new();
     for import in imports {

@@ -1,4 +1,4 @@
-//! Which file names something of which other.
+//! The imports between the files of a crate, and of other crates.
 
 use crate::modules::{Crate, Module};
 use crate::source::{attributes, is_test};
@@ -7,26 +7,26 @@ use std::path::PathBuf;
 use syn::visit::{self, Visit};
 use syn::{ImplItemFn, Item, ItemMod, ItemUse};
 
-/// One file names something that another defines.
+/// One file uses a name that another defines.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Import {
     /// Of the same crate.
     File {
-        /// Which file does.
+        /// The importing file.
         from: PathBuf,
-        /// The one that defines it.
+        /// The file that defines the name.
         to: PathBuf,
     },
     /// Of another crate, which is named.
     Crate {
-        /// Which file does.
+        /// The importing file.
         from: PathBuf,
         /// The crate's name in paths.
         to: String,
     },
 }
 
-/// The imports of a crate's files: of one another, and of the crates in `others`.
+/// Returns the imports of a crate's files: of one another, and of the crates in `others`.
 pub fn imports(of: &Crate, others: &[String]) -> BTreeSet<Import> {
     let mut found = BTreeSet::new();
     for (at, module) in &of.modules {
@@ -49,7 +49,7 @@ pub fn imports(of: &Crate, others: &[String]) -> BTreeSet<Import> {
     found
 }
 
-/// Paths in a module's own code, apart from its `use` items and its child modules.
+/// Paths in a module's own code, except its `use` items and its child modules.
 #[derive(Default)]
 struct Paths(Vec<Vec<String>>);
 
@@ -72,7 +72,7 @@ impl<'ast> Visit<'ast> for Paths {
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let segments: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        // One segment names what a `use` brought in, or something of the module itself.
+        // A single segment is an imported name, or one of the module itself.
         if segments.len() > 1 {
             self.0.push(segments);
         }
@@ -80,9 +80,9 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
-/// The file that defines what `path` names, seen from the module `at`. `None` if that is not of this crate.
+/// Returns the file that defines what `path` names, seen from the module `at`. `None` if it is not in this crate.
 fn file_of(of: &Crate, at: &[String], path: &[String], depth: usize) -> Option<PathBuf> {
-    // Two modules may bring in everything of each other.
+    // Two modules may glob-import each other.
     if depth > 16 {
         return None;
     }
@@ -111,14 +111,14 @@ fn file_of(of: &Crate, at: &[String], path: &[String], depth: usize) -> Option<P
             return Some(module.file.clone());
         }
         if let Some((_, target)) = module.uses.iter().find(|(name, _)| name == first) {
-            // A path that begins with its own name leaves the crate.
+            // A path that resolves to its own name leaves the crate.
             let same = target.first() == Some(first) && target.len() == 1;
             return (!same).then(|| file_of(of, &at, &[target, more].concat(), depth + 1)).flatten();
         }
         let globs = module.uses.iter().filter(|(name, _)| name == "*");
         let mut targets =
             globs.filter_map(|(_, target)| file_of(of, &at, &[target, rest].concat(), depth + 1));
-        // Macros are the crate's, wherever they are.
+        // Macros belong to the crate, wherever they are defined.
         return targets.next().or_else(|| is_anchored.then(|| module.file.clone()));
     }
 }

@@ -1,7 +1,7 @@
-//! Reads a crate's sources: its modules, and which of its files names something of which other.
+//! Reads a crate's sources: its modules, and the imports between its files.
 //!
-//! A path such as `crate::service::Service` counts as an import of the file that defines `Service`, however many `pub use`
-//! lead there, in a `use` item and anywhere else in the code. What is compiled for tests alone does not count.
+//! A path like `crate::service::Service` counts as an import of the file that defines `Service`, through any number of
+//! `pub use`, in a `use` item and anywhere else in the code. Code compiled only for tests does not count.
 
 mod graph;
 mod imports;

@@ -1,4 +1,4 @@
-//! The modules of a crate, each with its file.
+//! The modules of a crate, with their files.
 
 use crate::source::{attributes, is_test};
 use std::collections::BTreeMap;
@@ -11,24 +11,24 @@ use syn::{Item, ItemMod, UseTree};
 pub struct Crate {
     /// The name that other crates import it by.
     pub name: String,
-    /// By path from the root, whose own is empty.
+    /// By path from the root, which has the empty path.
     pub(crate) modules: BTreeMap<Vec<String>, Module>,
 }
 
 /// One module.
 pub(crate) struct Module {
-    /// Relative to the folder that the crate was read from.
+    /// Relative to the folder of the crate.
     pub(crate) file: PathBuf,
     pub(crate) items: Vec<Item>,
-    /// What `use` items bring in: name, and the path as it is written. A glob's name is `*`.
+    /// The names from `use` items, with their paths as written. A glob's name is `*`.
     pub(crate) uses: Vec<(String, Vec<String>)>,
 }
 
 impl Crate {
-    /// Reads a target by its root file, such as `src/lib.rs`.
+    /// Reads a target from its root file, for example `src/lib.rs`.
     ///
     /// # Errors
-    /// When a file cannot be read, or is no Rust.
+    /// If a file cannot be read, or is not valid Rust.
     pub fn read(name: &str, folder: &Path, root: &str) -> io::Result<Self> {
         let mut found = Self { name: name.to_owned(), modules: BTreeMap::new() };
         let file = folder.join(root);
@@ -37,7 +37,7 @@ impl Crate {
         Ok(found)
     }
 
-    /// Every file, relative to the folder that the crate was read from.
+    /// Returns every file, relative to the folder of the crate.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.modules.values().map(|module| module.file.as_path())
     }
@@ -95,7 +95,7 @@ impl Crate {
     }
 }
 
-/// The names that a tree of `use` brings in, with their paths.
+/// Collects the names that a tree of `use` imports, with their paths.
 fn flatten(tree: &UseTree, prefix: &mut Vec<String>, uses: &mut Vec<(String, Vec<String>)>) {
     let mut named = |last: &syn::Ident, name: String| {
         let mut path = prefix.clone();

@@ -1,10 +1,10 @@
-//! A source without what is compiled for tests alone.
+//! A source without the code compiled only for tests.
 
 use std::ops::RangeInclusive;
 use syn::spanned::Spanned;
 use syn::{Attribute, File, Item, Meta};
 
-/// Whether an item is compiled for tests alone.
+/// Whether an item is compiled only for tests.
 pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("cfg") => list.tokens.to_string() == "test",
@@ -12,7 +12,7 @@ pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// The attributes of an item that can be left out of a build.
+/// Returns the attributes of an item that can be excluded from a build.
 pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,
@@ -30,10 +30,10 @@ pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The lines of a source, numbered from 1, without comments and without what is compiled for tests alone.
+/// Returns the lines of a source, numbered from 1, without comments and code compiled only for tests.
 ///
 /// # Errors
-/// When it is no Rust.
+/// If it is not valid Rust.
 pub fn code(source: &str) -> syn::Result<Vec<(usize, &str)>> {
     let file: File = syn::parse_str(source)?;
     let tests: Vec<RangeInclusive<usize>> = file

@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md: what it links to exists, and the functions and types that it names are in the files that it says.
+//! Checks ARCHITECTURE.md: linked files exist, and define the functions and types that the links name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The label and the target of every link to a file of this repository.
+/// Returns the label and the target of every link to a file of this repository.
 fn links() -> Vec<(&'static str, &'static str)> {
     PAGE.split('[')
         .skip(1)
@@ -45,7 +45,7 @@ impl<'ast> Visit<'ast> for Names {
     }
 }
 
-/// What a label in code font names, if that is not the file or folder itself.
+/// Returns what a label in code font names, unless it is the file or folder itself.
 fn named<'a>(label: &'a str, target: &Path) -> Option<&'a str> {
     let name = label.strip_prefix('`')?.strip_suffix('`')?;
     let is_path = name.contains(['/', '.']) || target.extension().is_none_or(|extension| extension != "rs");

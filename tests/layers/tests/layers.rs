@@ -1,12 +1,12 @@
-//! The layers of the workspace: which crate may import which, which module of the core which, and no circles anywhere.
+//! The layers of the workspace: the allowed imports between crates, and between modules of the core, without cycles.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use vgi_rpc_layers::{Crate, Import, circles, imports};
 
-/// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
-/// above its own line only.
+/// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports
+/// only crates above its own line.
 const CRATES: [(&str, &str, &[&str], &[&str]); 30] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
@@ -175,8 +175,8 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 30] = [
 const CORE_CRATE: (&str, &str, &[&str], &[&str]) =
     ("vgi_rpc_protocol", "protocol", &["lib.rs"], &["vgi_rpc_macros"]);
 
-/// The modules of the core from the lowest up: each imports modules of the lines above its own and no others. Its root file
-/// only gives them their names.
+/// The top-level modules of the core from the lowest up: each imports only modules of earlier lines. The root file only
+/// declares them.
 const CORE: [&[&str]; 15] = [
     &["auth_context", "ids", "limits", "next", "one_line", "panics", "same_type"],
     &["memory", "redaction"],
@@ -195,7 +195,7 @@ const CORE: [&[&str]; 15] = [
     &["lib"],
 ];
 
-/// The targets of a crate, one for each root file.
+/// Returns the targets of a crate, one for each root file.
 fn targets((name, folder, roots, _): (&str, &str, &[&str], &[&str])) -> Vec<Crate> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join("src");
     roots.iter().map(|root| Crate::read(name, &sources, root).unwrap()).collect()
@@ -235,7 +235,7 @@ fn the_table_has_every_crate_of_the_workspace() {
     assert_eq!(members, CRATES.iter().map(|(_, folder, ..)| *folder).collect());
 }
 
-/// Cargo puts the examples of all crates into one folder, where one of two with the same name is lost.
+/// Cargo puts the examples of all crates into one folder, where one of two with the same name is overwritten.
 #[test]
 fn no_two_examples_have_the_same_name() {
     let mut seen = BTreeSet::new();
@@ -248,10 +248,10 @@ fn no_two_examples_have_the_same_name() {
             assert!(!is_example || seen.insert(name), "another crate has an example of this name: {path:?}");
         }
     }
-    assert!(seen.len() > 10, "they are found: {seen:?}");
+    assert!(seen.len() > 10, "the examples are found: {seen:?}");
 }
 
-/// The first part of a file's path: a folder, or a file without its extension.
+/// Returns the first part of a file's path: a folder, or a file without its extension.
 fn module(file: &Path) -> String {
     Path::new(file.components().next().unwrap().as_os_str()).file_stem().unwrap().to_str().unwrap().to_owned()
 }
@@ -292,15 +292,15 @@ fn no_files_import_one_another_in_a_circle() {
             }
         }
     }
-    assert!(found.is_empty(), "these imports are circles:\n{}", found.join("\n"));
+    assert!(found.is_empty(), "these imports are cyclic:\n{}", found.join("\n"));
 }
 
-/// The reader itself, on a crate of a few files.
+/// Tests of the reader, on a crate of a few files.
 mod reader {
     use super::*;
     use std::fs;
 
-    /// The imports of a crate that has these files.
+    /// Returns the imports of a crate with these files.
     fn of(name: &str, files: &[(&str, &str)]) -> BTreeSet<Import> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);

@@ -1,4 +1,4 @@
-//! The sources of the core name nothing that reaches outside.
+//! The sources of the core use nothing outside the process.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,7 +22,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The lines of a source that name something of the outside world.
+/// Returns the lines of a source that use something outside the process.
 fn impurities(source: &str) -> Vec<(usize, &'static str)> {
     const OUTSIDE: [&str; 11] = [
         "std::net",
@@ -39,7 +39,7 @@ fn impurities(source: &str) -> Vec<(usize, &'static str)> {
     ];
     let mut found = Vec::new();
     for (number, line) in code(source).unwrap() {
-        // `use std::{fs, net}` names them as well.
+        // `use std::{fs, net}` uses them as well.
         let grouped = line.trim_start().starts_with("use std::{");
         for name in OUTSIDE {
             let last = name.strip_prefix("std::").unwrap_or(name);
@@ -56,14 +56,14 @@ fn impurities(source: &str) -> Vec<(usize, &'static str)> {
 fn sources_name_nothing_of_the_outside_world() {
     let mut found = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocol/src"), &mut found);
-    assert!(found.len() > 40, "the sources are there: {}", found.len());
+    assert!(found.len() > 40, "the sources were found: {}", found.len());
     for path in found {
         if path.components().any(|part| ["tests.rs", "tests"].map(OsStr::new).contains(&part.as_os_str())) {
             continue;
         }
         let source = std::fs::read_to_string(&path).unwrap();
         let mut impurities = impurities(&source);
-        // A handler's I/O error becomes the error of its call there.
+        // There a handler's I/O error becomes the error of its call.
         if path.ends_with("wire/error/conversions.rs") {
             impurities.retain(|(_, name)| *name != "std::io::Error");
         }

@@ -1,1 +1,1 @@
-//! Nothing: a package needs a target that is no test. Its test shows what the macros refuse.
+//! Empty: a package needs a target other than tests. Its test checks the errors of the macros.

@@ -1,4 +1,4 @@
-//! What the macros refuse, with errors that point at the author's tokens.
+//! Errors of the macros, which point at the author's tokens.
 
 #[test]
 fn mistakes_are_refused_where_they_are() {

@@ -1,4 +1,4 @@
-//! What the tests of the log share: records of real calls, lines as JSON, SIGHUP.
+//! Helpers for the tests of the log: records of real calls, lines as JSON, SIGHUP.
 #![allow(dead_code)]
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::service::{CallRecord, Method, Peer, Protocol, Responder, Service, TransportKind};
 use vgi_rpc_protocol::{IdSource, Limits, Next};
 
-/// A signal is for the whole process: tests that send one take turns.
+/// Serializes the tests that send a signal: it reaches the whole process.
 pub fn signals() -> MutexGuard<'static, ()> {
     static SIGNALS: Mutex<()> = Mutex::new(());
     SIGNALS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -24,7 +24,7 @@ pub fn hang_up() {
     assert!(sent.unwrap().success());
 }
 
-/// Writes records until a condition holds, which a signal may take a moment to bring about.
+/// Writes records until a condition holds; a signal may take a moment to take effect.
 #[track_caller]
 pub fn write_until(log: &AccessLog, holds: impl Fn() -> bool) {
     let record = record();
@@ -35,7 +35,7 @@ pub fn write_until(log: &AccessLog, holds: impl Fn() -> bool) {
     }
 }
 
-/// The record of a call that was really made.
+/// Returns the record of a real call.
 pub fn record() -> CallRecord {
     let method = Method::new("nothing").unary(|_, _| Ok(()));
     let service =

@@ -1,4 +1,4 @@
-//! An authority, and the certificates that it signs.
+//! A certificate authority, and the certificates that it signs.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 
@@ -8,11 +8,11 @@ pub struct Leaf {
     pub key: String,
 }
 
-/// An authority, as PEM, and what it has signed.
+/// Returns an authority, as PEM, and a function that signs certificates.
 pub fn authority() -> (String, impl Fn(&[&str], &str) -> Leaf) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // Of another name than the leaves, which would look as if they had signed themselves.
+    // Named differently from the leaves, which would otherwise look self-signed.
     params.distinguished_name.push(DnType::CommonName, "authority");
     let key = KeyPair::generate().unwrap();
     let pem = params.self_signed(&key).unwrap().pem();

@@ -1,4 +1,4 @@
-//! haproxy in front of both servers, which sends the PROXY protocol.
+//! haproxy in front of both servers, sending the PROXY protocol.
 
 use crate::authority::authority;
 use crate::program::{Files, Running, free_ports, until};
@@ -10,10 +10,10 @@ use vgi_rpc_http::{AllowedHosts, HttpServer};
 use vgi_rpc_proxy_protocol::{HeaderError, Reason};
 use vgi_rpc_unix::{ClientCertificates, ServerTls, SocketServer};
 
-/// Where haproxy connects from, so that it is not where clients do.
+/// The source address of haproxy's connections, different from the clients'.
 const PROXY: &str = "127.0.0.3";
 
-/// A way through haproxy: where it listens, where it leads, and what the line of the server has.
+/// A route through haproxy: its port, the server's port, and the options of the server line.
 type Way<'a> = (u16, u16, &'a str);
 
 fn start(files: &Files, ways: &[Way<'_>]) -> Running {
@@ -33,7 +33,7 @@ fn utf8(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Asserts that `caller` knows a client of this host, haproxy, and where haproxy listens.
+/// Asserts that `caller` reports a client of this host, haproxy, and haproxy's address.
 fn assert_known(said: &str, port: u16) {
     let [client, proxy, destination, _] = words(said);
     let ip = |text: &str| text.parse::<SocketAddr>().unwrap().ip();
@@ -51,13 +51,13 @@ pub fn tcp() {
         start(&files, &[(plain, server.port, "send-proxy-v2"), (with_fields, server.port, fields)]);
     for port in [plain, with_fields] {
         let mut client = connect(&format!("tcp:127.0.0.1:{port}")).unwrap();
-        // One header stands for all calls of a connection.
+        // One header applies to all calls of a connection.
         for _ in 0..3 {
             assert_known(&caller(&mut client).unwrap(), port);
         }
     }
     assert!(refusals.lock().unwrap().is_empty(), "{refusals:?}");
-    // Past the proxy there is no way.
+    // The server cannot be called without the proxy.
     assert!(caller(&mut connect(&format!("tcp:127.0.0.1:{}", server.port)).unwrap()).is_err());
     assert_eq!(refusals.lock().unwrap()[0].reason, Reason::NotTrusted);
 }
@@ -102,7 +102,7 @@ pub fn tls() {
     assert!(refusals.lock().unwrap().is_empty(), "{refusals:?}");
 }
 
-/// haproxy ends the TLS of clients, and begins its own with the server, which knows it by its certificate.
+/// haproxy terminates the clients' TLS and opens its own to the server, which identifies it by its certificate.
 pub fn re_encrypted() {
     let (ca, sign) = authority();
     let (own, front) = (sign(&["localhost"], ""), sign(&["localhost"], ""));
@@ -130,7 +130,7 @@ pub fn re_encrypted() {
         assert_known(&caller(&mut client).unwrap(), port);
     }
     assert!(refusals.lock().unwrap().is_empty(), "{refusals:?}");
-    // A proxy without a certificate of the authority is refused, although it sends a header.
+    // A proxy without a certificate of the authority is refused, even if it sends a header.
     let bare = text.replace(&format!("ssl crt {bundle} ca-file"), "ssl ca-file");
     let [port_of_bare] = free_ports();
     let bare = bare.replace(&format!("bind 127.0.0.1:{port} "), &format!("bind 127.0.0.1:{port_of_bare} "));
@@ -144,7 +144,7 @@ pub fn refused() {
     let (setting, refusals) = trusting(PROXY);
     let server = Served::tcp(&SocketServer::new(service()).proxy_protocol(setting));
     let (files, [version_1, checked]) = (Files::new(), free_ports());
-    // A check with the header says LOCAL; one without a header says nothing, and is not worth a word.
+    // A health check with the header says LOCAL; one without sends nothing, and is not reported.
     let check = "send-proxy-v2 check check-send-proxy inter 100";
     let ways = [(version_1, server.port, "send-proxy"), (checked, server.port, check)];
     let _haproxy = start(&files, &ways);

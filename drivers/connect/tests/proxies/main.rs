@@ -1,8 +1,8 @@
-//! Servers behind real proxies, and clients that go through one: nginx and haproxy where they are installed, and a SOCKS5 proxy that
-//! is a thread of the test.
+//! Servers behind real proxies, and clients that use one: nginx and haproxy if they are installed, and a SOCKS5 proxy on
+//! a thread of the test.
 //!
-//! What needs a program that is not there is counted as ignored, with the reason. The usual test harness cannot do that while it
-//! runs, so it is off.
+//! A test whose program is not installed is counted as ignored, with the reason. The standard test harness cannot do that
+//! at run time, so it is disabled.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     if failed > 0 { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }
 
-/// Whether a program can be run. Debian puts those of administrators where others do not look.
+/// Whether a program can be run. Debian installs those for administrators outside the usual `PATH`.
 fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);

@@ -1,4 +1,4 @@
-//! nginx in front of the HTTP server: it terminates TLS, verifies client certificates, and passes them on in headers.
+//! nginx in front of the HTTP server: it terminates TLS, verifies client certificates, and forwards them in headers.
 
 use crate::authority::{Leaf, authority};
 use crate::program::{Files, Running, free_ports};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use vgi_rpc_http::{AllowedHosts, HttpServer};
 use vgi_rpc_protocol::http::auth::AuthContext;
 
-/// Calls `caller` over TLS, with a certificate or without, and with these header lines.
+/// Calls `caller` over TLS, with or without a certificate, and with these header lines.
 fn call(port: u16, authority: &str, leaf: Option<&Leaf>, headers: &str) -> String {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
@@ -32,7 +32,7 @@ fn call(port: u16, authority: &str, leaf: Option<&Leaf>, headers: &str) -> Strin
     let mut stream = StreamOwned::new(connection, TcpStream::connect(("127.0.0.1", port)).unwrap());
     stream.write_all(&caller_request(headers)).unwrap();
     let mut response = Vec::new();
-    // nginx closes without the alert that ends TLS.
+    // nginx closes without the TLS closing alert.
     let _ = stream.read_to_end(&mut response);
     caller_response(&response)
 }
@@ -86,10 +86,10 @@ pub fn certificates() {
     let (verify, certificate) = principal.split_once(' ').unwrap();
     assert_eq!(verify, "SUCCESS");
     assert_eq!(decoded(certificate).replace(['\n', '\r'], ""), client.certificate.replace(['\n', '\r'], ""));
-    // What a client claims is replaced.
+    // A header that the client sends is replaced.
     let said = call(port, &ca, None, "X-SSL-Client-Cert: forged\r\nX-SSL-Client-Verify: SUCCESS\r\n");
     assert_eq!(words(&said)[3], "NONE ", "{said}");
-    // A certificate of another authority does not come through.
+    // A certificate of another authority is refused.
     assert!(call(port, &ca, Some(&stranger), "").starts_with("HTTP/1.1 400"));
 }
 

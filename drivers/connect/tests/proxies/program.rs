@@ -1,4 +1,4 @@
-//! Programs that run while a test does, and the files that they read.
+//! Programs that run during a test, and their files.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -8,10 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Long enough for anything that is to happen at all.
+/// Longer than any step that succeeds.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder of configuration files. It is gone when this is dropped.
+/// A folder of configuration files. It is deleted on drop.
 pub struct Files(TempDir);
 
 impl Files {
@@ -34,11 +34,11 @@ impl Files {
     }
 }
 
-/// A program that listens. It is killed when this is dropped.
+/// A program that listens. It is killed on drop.
 pub struct Running(Child);
 
 impl Running {
-    /// Starts it, and waits until something listens at each of the ports.
+    /// Starts the program, and waits until each port accepts connections.
     pub fn start(program: &str, arguments: &[&str], ports: &[u16]) -> Self {
         let mut command = Command::new(program);
         let path = format!("{}:/usr/sbin:/usr/local/sbin", std::env::var("PATH").unwrap_or_default());
@@ -67,13 +67,13 @@ impl Drop for Running {
     }
 }
 
-/// Ports that nothing listens on at the moment.
+/// Returns ports on which nothing listens at the moment.
 pub fn free_ports<const N: usize>() -> [u16; N] {
     let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {

@@ -1,4 +1,4 @@
-//! A service that says who calls, on both kinds of servers.
+//! A service that reports its caller, on both kinds of servers.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -20,7 +20,7 @@ use vgi_rpc_unix::SocketServer;
 
 const PROTOCOL: &str = "test.Proxies.v1";
 
-/// `caller` says where the client is, and where the proxy.
+/// A service whose method `caller` returns the addresses of the client and the proxy.
 pub fn service() -> Arc<Service> {
     let caller = Method::new("caller").returns(DataType::Utf8).unary(|_, context| {
         let peer = context.peer();
@@ -41,7 +41,7 @@ pub fn endpoint() -> EndpointBuilder {
     Endpoint::builder(service(), |bytes| bytes.fill(7)).compress(false)
 }
 
-/// What `caller` says.
+/// Returns the result of `caller`.
 pub fn caller(client: &mut Client) -> Result<String, CallError> {
     let answer = client.unary(&Remote::new(PROTOCOL).method("caller"), &no_params())?;
     Ok(answer.column(0).as_string::<i32>().value(0).to_owned())
@@ -52,7 +52,7 @@ fn no_params() -> RecordBatch {
     RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap()
 }
 
-/// A call of `caller` as bytes of HTTP, with more header lines.
+/// Returns a call of `caller` as bytes of HTTP, with these additional header lines.
 pub fn caller_request(headers: &str) -> Vec<u8> {
     let mut metadata = Metadata::new();
     metadata.push(keys::METHOD, "caller");
@@ -67,7 +67,7 @@ pub fn caller_request(headers: &str) -> Vec<u8> {
     [head.as_bytes(), &body].concat()
 }
 
-/// What `caller` says in a response of HTTP; its head, if it is not a success.
+/// Returns the result of `caller` from an HTTP response, or the response's head if it is not a success.
 pub fn caller_response(response: &[u8]) -> String {
     let end = response.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&response[..end]).into_owned();
@@ -80,13 +80,13 @@ pub fn caller_response(response: &[u8]) -> String {
     batch.column(0).as_string::<i32>().value(0).to_owned()
 }
 
-/// The words of what `caller` says: client, proxy, destination, principal.
+/// Splits the result of `caller`: client, proxy, destination, principal.
 pub fn words(said: &str) -> [&str; 4] {
     let words: Vec<_> = said.splitn(4, ' ').collect();
     words.try_into().unwrap()
 }
 
-/// A server that stops when this is dropped.
+/// A server that stops on drop.
 pub struct Served {
     pub port: u16,
     handle: Handle,
@@ -125,7 +125,7 @@ impl Drop for Served {
     }
 }
 
-/// A setting that trusts one proxy, and what it has refused.
+/// Returns a setting that trusts one proxy, and the list of its refusals.
 pub fn trusting(proxy: &str) -> (ProxyProtocol, Arc<Mutex<Vec<Refusal>>>) {
     let refusals = Arc::new(Mutex::new(Vec::new()));
     let list = refusals.clone();
@@ -133,7 +133,7 @@ pub fn trusting(proxy: &str) -> (ProxyProtocol, Arc<Mutex<Vec<Refusal>>>) {
     (setting.on_refusal(move |refusal| list.lock().unwrap().push(*refusal)), refusals)
 }
 
-/// Takes a function for an authenticator.
+/// Makes a function an authenticator.
 pub struct By<F>(pub F);
 
 impl<F> Authenticator for By<F>

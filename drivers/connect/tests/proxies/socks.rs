@@ -1,4 +1,4 @@
-//! Clients that go through a SOCKS5 proxy, which resolves names and nothing else does.
+//! Clients that use a SOCKS5 proxy, and leave the resolution of names to it.
 
 use crate::program::{PATIENCE, Running, free_ports};
 use crate::service::{Served, caller, endpoint, service, words};
@@ -18,11 +18,11 @@ use vgi_rpc_http::{AllowedHosts, HttpServer};
 use vgi_rpc_socks::{NegotiationError, Reply, SocksError, SocksErrorKind};
 use vgi_rpc_unix::SocketServer;
 
-/// A proxy that connects to this host whatever the name, and knows one user. Names that begin with a digit, such as
-/// `5.invalid`, are refused with this reply; `slow.invalid` is not answered.
+/// A proxy that connects to this host for every name, and accepts one user. A name that begins with a digit, like
+/// `5.invalid`, is refused with that reply; `slow.invalid` gets no reply.
 struct Proxy {
     port: u16,
-    /// The names that it was asked for.
+    /// The names that clients requested.
     names: Arc<Mutex<Vec<String>>>,
 }
 
@@ -35,7 +35,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, seen) = (client.unwrap(), seen.clone());
-                // The client may have given up.
+                // The client may have disconnected.
                 thread::spawn(move || serve(client, &seen));
             }
         });
@@ -169,7 +169,7 @@ pub fn microsocks() {
     assert!(matches!(refused(&options, tcp.port), NegotiationError::Credentials(_)));
 }
 
-/// The error of the proxy within one of the system's.
+/// Returns the proxy's error within an `io::Error`.
 fn socks_error(error: &io::Error) -> &SocksError {
     error.get_ref().and_then(|error| error.downcast_ref()).unwrap_or_else(|| panic!("{error:?}"))
 }
@@ -206,7 +206,7 @@ pub fn refusals() {
         let FetchError::Connect { error, .. } = error else { panic!("{error}") };
         assert_eq!((error.kind(), refusal(socks_error(&error))), (kind, NegotiationError::Refused(reply)));
     }
-    // A call over HTTP says so too, and its secret stays out.
+    // A call over HTTP reports it too, without the secret.
     let options = ConnectOptions::default().socks_proxy(proxy.at("me:hunter2"));
     let error = caller(&mut options.connect("http://worker.invalid:80").unwrap()).unwrap_err();
     let CallError::Transport(error) = error else { panic!("{error}") };
@@ -214,7 +214,7 @@ pub fn refusals() {
     for text in [format!("{error:?}"), format!("{options:?}"), error.to_string()] {
         assert!(!text.contains("hunter2"), "{text}");
     }
-    // One limit for all that the proxy says.
+    // One limit for the whole negotiation.
     let (begun, limit) = (Instant::now(), Duration::from_millis(200));
     for address in ["tcp:slow.invalid:80", "http://slow.invalid:80"] {
         let options = proxy.options().connect_timeout(limit);

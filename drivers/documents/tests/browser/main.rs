@@ -1,7 +1,7 @@
-//! A real browser signs in at an authorization server of the test's own, reads a page, and signs out.
+//! A real browser signs in at the test's own authorization server, reads a page, and signs out.
 //!
-//! Needs `chromedriver` and a Chromium: `cargo test -p vgi-rpc-documents --test browser -- --ignored`. Screenshots of all pages, wide
-//! and narrow, are left in `target/tmp/screenshots`.
+//! Needs `chromedriver` and a Chromium: `cargo test -p vgi-rpc-documents --test browser -- --ignored`. Saves screenshots
+//! of all pages, wide and narrow, in `target/tmp/screenshots`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod provider;
@@ -37,7 +37,7 @@ fn keys() -> KeyRing {
     KeyRing::new(TokenKey::new([7; 32]), [])
 }
 
-/// Gives back what it is given. Nothing calls it.
+/// Returns its argument. It is never called.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Copied {}
 
@@ -73,7 +73,7 @@ fn service() -> Service {
     Service::builder("browser00000").protocol(protocol).build().unwrap()
 }
 
-/// A server in which browsers sign in.
+/// A server that signs browsers in.
 struct Running {
     address: SocketAddr,
     handle: Handle,
@@ -114,7 +114,7 @@ impl Drop for Running {
 }
 
 #[test]
-#[ignore = "needs chromedriver: tests/run runs it where there is one"]
+#[ignore = "needs chromedriver: tests/run runs it if installed"]
 fn a_person_signs_in_reads_a_page_and_signs_out() {
     let provider = Provider::start();
     let server = Running::new(&provider);
@@ -133,10 +133,10 @@ fn a_person_signs_in_reads_a_page_and_signs_out() {
     browser.screenshots("describe-call");
     let is_wider = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
     browser.resize(400, 900);
-    assert_eq!(browser.run(is_wider), json!(false), "a narrow page scrolls downwards alone");
+    assert_eq!(browser.run(is_wider), json!(false), "a narrow page scrolls only vertically");
     browser.resize(1280, 900);
 
-    // No script sees the token, and the state of the login is gone.
+    // No script can read the token, and the login's state is deleted.
     assert_eq!(browser.run("return document.cookie"), json!(""));
     let cookies = browser.cookies();
     let names: Vec<_> = cookies.iter().map(|cookie| cookie["name"].as_str().unwrap()).collect();
@@ -146,7 +146,7 @@ fn a_person_signs_in_reads_a_page_and_signs_out() {
     assert_eq!(browser.text("h1"), "vgi-rpc server");
     browser.screenshots("landing");
 
-    // The URL of the callback is good once.
+    // The callback URL can be used once.
     let callback = provider.last_redirect();
     browser.go(&callback);
     assert!(browser.text("p").contains("did not begin to sign in here"), "{}", browser.text("p"));
@@ -160,7 +160,7 @@ fn a_person_signs_in_reads_a_page_and_signs_out() {
     browser.go(&describe);
     assert_eq!(browser.text("h1"), "Who are you?", "signing in begins again");
 
-    // Consent that is denied, and another state than the browser was given.
+    // Denied consent, and a state other than the browser's.
     browser.click("#deny");
     assert!(browser.text("p").contains("she said no"), "{}", browser.text("p"));
     browser.go(&describe);
@@ -181,7 +181,7 @@ fn a_person_signs_in_reads_a_page_and_signs_out() {
     browser.go(&server.url("/_oauth/callback?code=1&state=late"));
     assert!(browser.text("p").contains("ten minutes"), "{}", browser.text("p"));
 
-    // Nobody can sign in where the authorization server is gone: a refusal stays one.
+    // Without its authorization server the login fails, and the refusal remains a refusal.
     let gone = Provider::gone();
     let server = Running::new(&gone);
     browser.go(&server.url("/describe"));

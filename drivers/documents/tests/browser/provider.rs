@@ -1,4 +1,4 @@
-//! A small authorization server: a page to sign in or to refuse, codes that are good once for whoever has the verifier, and id tokens.
+//! A small authorization server: a page to sign in or refuse, single-use codes with PKCE, and id tokens.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 use vgi_rpc_protocol::http::pkce;
 
-/// What the client must send, beside the verifier.
+/// What the client must send, in addition to the verifier.
 pub const SECRET: &str = "the client's secret";
 
 type Pairs = BTreeMap<String, String>;
@@ -24,7 +24,7 @@ pub struct Provider {
 
 #[derive(Default)]
 struct Shared {
-    /// What was asked with each code that was not exchanged yet.
+    /// The parameters behind each code that has not been exchanged.
     codes: Mutex<BTreeMap<String, Pairs>>,
     last_redirect: Mutex<String>,
 }
@@ -43,7 +43,7 @@ impl Provider {
         Self { address, shared }
     }
 
-    /// One whose server does not run.
+    /// Returns one whose server does not run.
     pub fn gone() -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self { address, shared: Arc::default() }
@@ -53,13 +53,13 @@ impl Provider {
         format!("http://{}", self.address)
     }
 
-    /// Where a browser was sent last.
+    /// Returns the target of the last redirect.
     pub fn last_redirect(&self) -> String {
         self.shared.last_redirect.lock().unwrap().clone()
     }
 }
 
-/// The key that tokens are signed with.
+/// The key that signs tokens.
 fn key() -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap()
 }

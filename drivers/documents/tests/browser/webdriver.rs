@@ -1,4 +1,4 @@
-//! A browser that is driven by `chromedriver`. W3C WebDriver, as much of it as the test needs.
+//! Drives a browser through `chromedriver`: the parts of W3C WebDriver that the test needs.
 
 use super::free_port;
 use base64::Engine;
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The name of elements in answers.
+/// The key of an element in responses.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 pub struct Browser {
@@ -25,7 +25,7 @@ impl Browser {
         let port = free_port();
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
-        let driver = command.spawn().expect("chromedriver is installed");
+        let driver = command.spawn().expect("cannot start chromedriver");
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(begun.elapsed() < Duration::from_secs(20), "chromedriver does not listen");
@@ -53,13 +53,13 @@ impl Browser {
         self.get("/url").as_str().unwrap().to_owned()
     }
 
-    /// The text of the first element of this selector.
+    /// Returns the text of the first element that this selector matches.
     pub fn text(&self, selector: &str) -> String {
         let element = self.element(selector);
         self.get(&format!("/element/{element}/text")).as_str().unwrap().to_owned()
     }
 
-    /// Clicks the first element of this selector. What that loads is there when this returns.
+    /// Clicks the first element that this selector matches. Returns when the new page has loaded.
     pub fn click(&self, selector: &str) {
         let element = self.element(selector);
         self.post(&format!("/element/{element}/click"), &json!({}));
@@ -86,7 +86,7 @@ impl Browser {
         self.post("/window/rect", &json!({"width": width, "height": height}));
     }
 
-    /// Keeps what the page looks like, wide and narrow.
+    /// Saves screenshots of the page, wide and narrow.
     pub fn screenshots(&self, name: &str) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
         std::fs::create_dir_all(&folder).unwrap();
@@ -125,7 +125,7 @@ impl Browser {
     }
 }
 
-/// The body of an answer. The driver leaves its connections open.
+/// Reads the body of a response. The driver keeps its connections open.
 fn whole_body(stream: &mut TcpStream) -> String {
     let (mut received, mut buffer) = (Vec::new(), [0; 65536]);
     loop {
@@ -149,7 +149,7 @@ impl Drop for Browser {
         if !self.session.is_empty() && !thread::panicking() {
             self.ask("DELETE", &self.session, &Value::Null);
         }
-        // It ends its browser with itself.
+        // The driver ends its browser when it exits.
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

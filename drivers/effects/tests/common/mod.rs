@@ -1,4 +1,4 @@
-//! Effects that bring along how they are performed, and what a driver does for one machine.
+//! Effects that carry the closure that performs them, and the driver's side of one machine.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
@@ -11,7 +11,7 @@ use vgi_rpc_protocol::effect::{
     Completion, Effect, EffectEvent, EffectId, Failure, FailureReason, Question, Request,
 };
 
-/// How long something may take that should not take long.
+/// The limit for steps that should be fast.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 type Act = dyn Fn(&mut dyn FnMut(Bytes)) -> Completion + Send + Sync;
@@ -28,7 +28,7 @@ impl Perform for Actions {
     }
 }
 
-/// An effect that is performed by calling this.
+/// Returns an effect that is performed by calling this closure.
 pub fn effect(
     id: u64,
     action: impl Fn(&mut dyn FnMut(Bytes)) -> Completion + Send + Sync + 'static,
@@ -36,12 +36,12 @@ pub fn effect(
     Effect::new(id, Request::Question(Question::new(Action(Box::new(action)))), PATIENCE, None)
 }
 
-/// An effect that answers with a number.
+/// Returns an effect that results in a number.
 pub fn number(id: u64, number: u64) -> Effect {
     effect(id, move |_| Completion::value(number))
 }
 
-/// An effect that waits for a gate, and then answers with a number.
+/// Returns an effect that waits for a gate, and then results in a number.
 pub fn gated(id: u64, gate: &Arc<Gate>, number: u64) -> Effect {
     let gate = gate.clone();
     effect(id, move |_| {
@@ -60,12 +60,12 @@ pub fn shared(mut effect: Effect, key: &str) -> Effect {
     effect
 }
 
-/// The id that [`effect`] gave.
+/// Returns the id that [`effect`] assigned.
 pub fn id(id: u64) -> EffectId {
     number(id, 0).id
 }
 
-/// Where effects wait until a test lets them go on.
+/// Blocks effects until a test opens it.
 #[derive(Default)]
 pub struct Gate {
     state: Mutex<GateState>,
@@ -88,7 +88,7 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Waits until so many have arrived in all.
+    /// Waits until this many effects have arrived in total.
     pub fn wait_for(&self, arrived: usize) {
         let state = self.state.lock().unwrap();
         let (state, _) =
@@ -108,7 +108,7 @@ impl Gate {
     }
 }
 
-/// What a driver has of one machine.
+/// The driver's state for one machine.
 pub struct Machine {
     pub inbox: Inbox,
     sleeper: Sleeper,
@@ -137,7 +137,7 @@ impl Machine {
         }
     }
 
-    /// The next completion, which no data precedes.
+    /// Returns the next completion, which no data may precede.
     pub fn completion(&mut self) -> (EffectId, Completion) {
         match self.next() {
             Arrival::Completed(id, completion) => (id, completion),
@@ -145,7 +145,7 @@ impl Machine {
         }
     }
 
-    /// The effect that succeeds next, and its number.
+    /// Returns the effect that succeeds next, and its number.
     pub fn number(&mut self) -> (EffectId, u64) {
         match self.completion() {
             (id, Completion::Value(value)) => (id, *value.downcast_ref().unwrap()),
@@ -153,7 +153,7 @@ impl Machine {
         }
     }
 
-    /// The effect that fails next, and why.
+    /// Returns the effect that fails next, and its reason.
     pub fn failure(&mut self) -> (EffectId, FailureReason) {
         match self.completion() {
             (id, Completion::Failed(failure)) => (id, failure.reason),
@@ -161,7 +161,7 @@ impl Machine {
         }
     }
 
-    /// Data and completions as text, until nothing is out any more.
+    /// Returns data and completions as text, until no effect is pending.
     pub fn all(&mut self) -> Vec<String> {
         let mut all = Vec::new();
         while self.inbox.is_waiting() {
@@ -201,16 +201,16 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// What is counted belongs to the whole process, so tests that count take turns.
+/// Serializes the tests that count resources of the process.
 pub fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Threads of performers in this process.
+/// Returns the number of performer threads in this process.
 pub fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    // A thread may end while it is looked at.
+    // A thread may end during this look-up.
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
     names.filter(|name| name.trim() == "vgi-rpc-effects").count()
 }

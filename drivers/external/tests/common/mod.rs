@@ -1,4 +1,4 @@
-//! What the tests share: objects, a server that misbehaves as it is asked to, and a check that no error shows a secret.
+//! Helpers: objects, a misbehaving server, and a check that no error contains a secret.
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub mod objects;
@@ -9,17 +9,17 @@ use vgi_rpc_external::{HttpFetcher, HttpOptions, TransferError, TransferErrorKin
 use vgi_rpc_protocol::effect::Failure;
 use vgi_rpc_protocol::external::{ResolveErrorKind, UrlPolicy};
 
-/// What every URL of the tests hides, in all of its parts that may not be shown.
+/// A secret in every part of the tests' URLs that must not be shown.
 pub const SECRET: &str = "s3cr3t";
-/// More than any of the tests needs.
+/// Longer than any test needs.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// A URL of a server on this machine.
+/// Returns a URL of a server on this machine.
 pub fn url(port: u16, path: &str) -> String {
     format!("http://user:{SECRET}@127.0.0.1:{port}{path}?signature={SECRET}&expires=3600#{SECRET}")
 }
 
-/// Options under which attempts follow one another quickly.
+/// Options with short delays between attempts.
 pub fn options() -> HttpOptions {
     let mut options = HttpOptions::default();
     options.retry_delay = Duration::from_millis(5);
@@ -30,7 +30,7 @@ pub fn fetcher() -> HttpFetcher {
     HttpFetcher::new(options()).unwrap()
 }
 
-/// Does not wait long for a server.
+/// Returns a fetcher with a short timeout.
 pub fn impatient() -> HttpFetcher {
     let mut options = options();
     options.read_timeout = Duration::from_millis(200);
@@ -41,18 +41,18 @@ pub fn loopback() -> UrlPolicy {
     UrlPolicy::https_or_http_loopback()
 }
 
-/// The error, of which nothing shows a secret.
+/// Returns the error, after checking that it contains no secret.
 #[track_caller]
 pub fn failure<T: std::fmt::Debug>(result: Result<T, TransferError>) -> TransferError {
     let error = result.expect_err("the transfer must fail");
     let failure = Failure::from(error.clone());
     let shown = format!("{error} {error:?} {failure} {failure:?}");
     assert!(!shown.contains(SECRET) && !shown.contains("user") && !shown.contains("=3600"), "{shown}");
-    assert!(shown.contains("://"), "it says which object: {shown}");
+    assert!(shown.contains("://"), "it names the object: {shown}");
     error
 }
 
-/// What the resolution found wrong.
+/// Returns the fault that the resolution found.
 #[track_caller]
 pub fn resolve_kind(error: &TransferError) -> &ResolveErrorKind {
     match &error.kind {
@@ -61,7 +61,7 @@ pub fn resolve_kind(error: &TransferError) -> &ResolveErrorKind {
     }
 }
 
-/// Waits until this is so.
+/// Waits until this holds.
 #[track_caller]
 pub fn eventually(mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;

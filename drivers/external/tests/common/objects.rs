@@ -24,7 +24,7 @@ pub fn batch(rows: usize) -> RecordBatch {
     RecordBatch::try_new(schema(), vec![Arc::new(column)]).unwrap()
 }
 
-/// The object of this batch, with a log before it.
+/// Returns the object of this batch, preceded by a log.
 pub fn object_of(batch: &RecordBatch) -> Bytes {
     let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::default());
     encoder.open(&EncodedSchema::new(schema()).unwrap(), &mut outbox);

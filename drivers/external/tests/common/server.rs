@@ -1,4 +1,4 @@
-//! A server on this machine that answers as a closure says, and remembers what it was asked.
+//! A server on this machine that responds through a closure, and records its requests.
 
 use super::SECRET;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
-/// A connection, on which the head of a request was read.
+/// A connection from which the head of a request was read.
 pub type Connection = BufReader<Box<dyn Stream>>;
 
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Request {
     pub method: String,
     pub path: String,
     pub headers: HashMap<String, String>,
-    /// Which of the server's requests it is, from 0.
+    /// The index of this request, from 0.
     pub index: usize,
 }
 
@@ -32,21 +32,21 @@ impl Request {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// The body, whose length the head says.
+    /// Reads the body, with the length that the head states.
     pub fn body(&self, connection: &mut Connection) -> Vec<u8> {
         let mut body = vec![0; self.header("content-length").unwrap().parse().unwrap()];
         connection.read_exact(&mut body).unwrap();
         body
     }
 
-    /// The range that it asks for.
+    /// Returns the requested range.
     pub fn range(&self) -> Option<(usize, usize)> {
         let (start, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
         Some((start.parse().unwrap(), last.parse::<usize>().unwrap() + 1))
     }
 }
 
-/// What becomes of the connection.
+/// The state of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     Keep,
@@ -66,7 +66,7 @@ impl Server {
         Self::run(|stream| Some(Box::new(stream)), Arc::new(answer))
     }
 
-    /// With a certificate of its own for these names, which it returns as PEM.
+    /// Starts it with its own certificate for these names, which it returns as PEM.
     pub fn start_tls(
         names: &[&str],
         answer: impl Fn(&Request, &mut Connection) -> Then + Send + Sync + 'static,
@@ -97,7 +97,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 connections.fetch_add(1, Ordering::SeqCst);
-                // A response in several writes is not to wait for its acknowledgements.
+                // A response in several writes must not wait for acknowledgements.
                 stream.set_nodelay(true).unwrap();
                 let Some(stream) = accept(stream) else { continue };
                 let (answer, requests) = (answer.clone(), requests.clone());
@@ -158,14 +158,14 @@ fn read_head(connection: &mut Connection) -> Option<Request> {
     Some(Request { method: method.to_owned(), path: path.to_owned(), headers, index: 0 })
 }
 
-/// Writes a response with its length. The peer may be gone.
+/// Writes a response with its length. The peer may have disconnected.
 pub fn respond(connection: &mut Connection, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Then {
     let mut head = head(status, headers);
     head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
     write(connection, &[head.as_bytes(), body].concat())
 }
 
-/// The head of a response, whose end the caller adds.
+/// Returns the head of a response, without its final empty line.
 pub fn head(status: u16, headers: &[(&str, &str)]) -> String {
     let mut head = format!("HTTP/1.1 {status} Reason {SECRET}\r\n");
     for (name, value) in headers {
@@ -174,7 +174,7 @@ pub fn head(status: u16, headers: &[(&str, &str)]) -> String {
     head
 }
 
-/// Writes bytes. The connection is kept if the peer takes them.
+/// Writes bytes. The connection is kept if this succeeds.
 pub fn write(connection: &mut Connection, bytes: &[u8]) -> Then {
     let stream = connection.get_mut();
     match stream.write_all(bytes).and_then(|()| stream.flush()) {

@@ -1,4 +1,4 @@
-//! The events that report on the credentials.
+//! The events about the credentials.
 
 use crate::keys::{ACCESS_ID, hides_keys, hmac_key};
 use crate::objects::store;
@@ -30,7 +30,7 @@ fn an_event_says_that_credentials_are_refused_replaced_or_accepted_again() {
             "operation=\"PUT object\"",
             &bucket,
         ]);
-        assert_eq!(refusals.len(), 1, "callers decide how often it happens: {refusals:?}");
+        assert_eq!(refusals.len(), 1, "callers control how often it happens: {refusals:?}");
         assert!(
             refusals[0].contains("error=not allowed (") && refusals[0].contains("left_out=0"),
             "{refusals:?}"
@@ -57,6 +57,6 @@ fn a_key_that_may_store_but_not_read_is_not_reported() {
         let storage = builder(&server).names(names).build().unwrap();
         storage.put(store(1000, None).object()).unwrap();
     });
-    assert_eq!(server.statuses(), [403, 200], "whether it is there, and then the object");
+    assert_eq!(server.statuses(), [403, 200], "whether it exists, and then the object");
     assert!(!kept.has(&["vgi_rpc_gcs"]));
 }

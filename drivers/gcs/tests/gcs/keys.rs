@@ -1,4 +1,4 @@
-//! Keys: where they come from, what is refused, and that nothing shows them.
+//! Keys: their sources, what is refused, and that no output contains them.
 
 use std::fmt::{Debug, Display};
 use std::fs;
@@ -16,14 +16,14 @@ pub fn hmac_key() -> HmacKey {
     HmacKey::new(ACCESS_ID, SECRET).unwrap()
 }
 
-/// Lines of the private key. All of them are long enough not to occur by chance.
+/// Returns lines of the private key. All are long enough not to occur by chance.
 fn private_lines() -> Vec<String> {
     let file: serde_json::Value = serde_json::from_str(SERVICE_ACCOUNT).unwrap();
     let pem = file["private_key"].as_str().unwrap().to_owned();
     pem.lines().filter(|line| !line.starts_with('-')).map(ToOwned::to_owned).collect()
 }
 
-/// No text of this has a part of a key, or of what looks like one.
+/// Asserts that no text contains a part of a key, or of something similar.
 #[track_caller]
 pub fn hides_keys(what: &(impl Debug + ?Sized), also: &str) {
     let shown = format!("{what:?} {what:#?} {also}");
@@ -40,7 +40,7 @@ fn refused<T: Debug>(result: Result<T, impl Debug + Display>) -> String {
     error.to_string()
 }
 
-/// The key file with a field that is something else.
+/// Returns the key file with one field replaced.
 fn with_field(name: &str, value: serde_json::Value) -> Result<ServiceAccountKey, CredentialsError> {
     let mut file: serde_json::Value = serde_json::from_str(SERVICE_ACCOUNT).unwrap();
     file[name] = value;
@@ -113,7 +113,7 @@ fn a_key_in_the_older_form_signs_the_same() {
     use rustls_pki_types::pem::PemObject;
     let file: serde_json::Value = serde_json::from_str(SERVICE_ACCOUNT).unwrap();
     let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(file["private_key"].as_str().unwrap().as_bytes()).unwrap();
-    // PKCS#8 wraps PKCS#1 behind 26 bytes that say that it is RSA.
+    // PKCS#8 wraps PKCS#1 in a 26-byte prefix that names RSA.
     let pkcs1 = &pkcs8.secret_pkcs8_der()[26..];
     let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pkcs1);
     let pem = format!("-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----\n");

@@ -1,4 +1,4 @@
-//! Google Cloud Storage: Google's own vectors of signatures, keys, and a server that checks signatures by itself.
+//! Google Cloud Storage: Google's own signature vectors, keys, and a server that checks signatures independently.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

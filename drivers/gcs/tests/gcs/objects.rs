@@ -8,13 +8,13 @@ use vgi_rpc_protocol::external::{Cycle, Externalisation, Store};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::memory::Budget;
 
-/// A batch of so many rows.
+/// Returns a batch with this many rows.
 pub fn batch(rows: i64) -> RecordBatch {
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
     RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from_iter_values(0..rows))]).unwrap()
 }
 
-/// The effect that stores it.
+/// Returns the effect that stores it.
 pub fn store(rows: i64, coding: Option<Coding>) -> Store {
     let (batch, metadata) = (batch(rows), Metadata::new());
     let cycle = Cycle { logs_before: &[], batch: &batch, metadata: &metadata, logs_after: &[] };
@@ -24,7 +24,7 @@ pub fn store(rows: i64, coding: Option<Coding>) -> Store {
     externalisation.externalise(cycle, &schema, 0, &Arc::new(Codecs::default()), &account).unwrap()
 }
 
-/// What is stored of it.
+/// Returns the stored bytes.
 pub fn bytes(store: &Store) -> Vec<u8> {
     store.object().segments.concat()
 }

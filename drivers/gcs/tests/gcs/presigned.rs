@@ -1,4 +1,4 @@
-//! A store that holds no keys: a function signs its URLs.
+//! A store without keys: a function signs its URLs.
 
 use crate::keys::hides_keys;
 use crate::objects::{bytes, store};

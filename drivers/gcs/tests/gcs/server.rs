@@ -1,5 +1,6 @@
-//! A small Cloud Storage that checks signatures by itself: it takes the canonical request from what it receives, and knows the
-//! public key and the secret alone. It also checks dates and expiry, and refuses to replace objects unless it is asked to.
+//! A small Cloud Storage that checks signatures independently: it builds the canonical request from what it receives, and
+//! has only the public key and the secret. It also checks dates and expiry, and does not replace objects unless the
+//! request asks for it.
 
 use crate::keys::{ACCESS_ID, SECRET, SERVICE_ACCOUNT};
 use ring::{digest, hmac, signature};
@@ -12,13 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-/// What the server does instead of what it is asked.
+/// How the server misbehaves.
 pub enum Trouble {
-    /// Answers with this status and these headers, and this body.
+    /// Responds with this status, these headers and this body.
     Answer(u16, String, Vec<u8>),
-    /// Does what it is asked, and closes the connection without an answer.
+    /// Executes the request, and closes the connection without a response.
     LoseAnswer,
-    /// Says nothing for a while.
+    /// Sends nothing for a while.
     Stall,
 }
 
@@ -34,7 +35,7 @@ pub struct Stored {
 pub struct State {
     pub objects: BTreeMap<String, Stored>,
     pub troubles: VecDeque<Trouble>,
-    /// Method, path, and the status of the answer.
+    /// Method, path, and status of the response.
     pub log: Vec<(String, String, u16)>,
     /// Added to the clock, in seconds.
     pub ahead: i64,
@@ -80,7 +81,7 @@ impl Server {
         self.state.lock().unwrap()
     }
 
-    /// Statuses of the requests that it has answered.
+    /// Returns the statuses of the requests that it has answered.
     pub fn statuses(&self) -> Vec<u16> {
         self.state().log.iter().map(|(.., status)| *status).collect()
     }
@@ -105,7 +106,7 @@ impl Server {
                 return;
             }
             let len = answer.body.len();
-            // The answer to HEAD has the head of one to GET.
+            // HEAD has the same response head as GET.
             let length = if answer.head.contains("Content-Length") {
                 String::new()
             } else {
@@ -131,7 +132,7 @@ impl Server {
         };
         let head = format!("Date: {}\r\n", date(now));
         let refuse = |(status, code): (u16, &str)| {
-            // As Cloud Storage's own, it repeats what was signed.
+            // Like Cloud Storage itself, it repeats what was signed.
             let body = format!(
                 "<?xml version='1.0'?><Error><Code>{code}</Code><Details>{}</Details></Error>",
                 request.query
@@ -190,7 +191,7 @@ impl Request {
         Some(Self { method, path, query, headers, body })
     }
 
-    /// Checks signature and time, as "Canonical requests" and "Signatures" of Cloud Storage's documentation say.
+    /// Checks signature and time according to "Canonical requests" and "Signatures" of Cloud Storage's documentation.
     fn check(&self, now: u64) -> Result<(), (u16, &'static str)> {
         let denied = |code| (403, code);
         let pairs: Vec<&str> = self.query.split('&').collect();

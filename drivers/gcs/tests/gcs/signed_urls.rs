@@ -1,4 +1,4 @@
-//! Signed URLs allow what was signed and nothing else, which the server checks by itself.
+//! Signed URLs allow exactly what was signed; the server checks this independently.
 
 use crate::keys::{hmac_key, service_account};
 use crate::server::Server;
@@ -22,7 +22,7 @@ fn status(url: &str, method: Method) -> u16 {
     request(url, method, HeaderMap::new(), "").0
 }
 
-/// The URL with the first digit of its signature replaced by another one.
+/// Returns the URL with the first digit of its signature replaced.
 fn with_other_signature(url: &str) -> String {
     let (start, signature) = url.split_once("X-Goog-Signature=").unwrap();
     let digit = if signature.starts_with('0') { '1' } else { '0' };
@@ -86,7 +86,7 @@ fn a_url_that_is_signed_for_a_header_takes_that_header_alone() {
         let mut url = UrlToSign::new("PUT", &endpoint, BUCKET, "typed");
         url.headers = &[("Content-Type", "application/octet-stream")];
         let signed = credentials.sign(&url).unwrap();
-        // What the canonical implementation does: its URLs are signed for one type, and its clients send the other.
+        // Like the canonical implementation: its URLs are signed for one type, and its clients send the other.
         assert_eq!(put(signed.as_str(), &[(CONTENT_TYPE, "application/vnd.apache.arrow.stream")]), 403);
         assert_eq!(put(signed.as_str(), &[]), 400);
         assert_eq!(put(signed.as_str(), &[(CONTENT_TYPE, "application/octet-stream")]), 200);

@@ -1,4 +1,4 @@
-//! Objects that are stored, fetched and uploaded, by both kinds of keys.
+//! Objects that are stored, fetched and uploaded, with both kinds of keys.
 
 use crate::keys::{hides_keys, hmac_key, service_account};
 use crate::objects::{batch, bytes, store};
@@ -21,14 +21,14 @@ use vgi_rpc_protocol::memory::Budget;
 
 pub const BUCKET: &str = "test-bucket";
 
-/// What sends all requests of the tests.
+/// Returns the client for all requests of the tests.
 pub fn fetcher() -> HttpFetcher {
     static FETCHER: LazyLock<HttpFetcher> =
         LazyLock::new(|| HttpFetcher::new(HttpOptions::default()).unwrap());
     FETCHER.clone()
 }
 
-/// Between its attempts it does not wait long.
+/// Returns a builder with short delays between attempts.
 pub fn builder(server: &Server) -> GcsBuilder {
     let backoff = Backoff { retries: 3, first: Duration::from_millis(4), longest: Duration::from_millis(20) };
     GcsStorage::builder(BUCKET)
@@ -52,7 +52,7 @@ pub fn stored_location(storage: &GcsStorage, store: &Store) -> Location {
     storage.put(store.object()).unwrap()
 }
 
-/// Performs a fetch of what was stored, as a server would.
+/// Fetches what was stored, as a server would.
 fn fetch(effects: &StorageEffects<GcsStorage>, store: &Store, location: &Location) -> Completion {
     let options = FetchOptions { policy: effects.storage.fetch_policy(), ..FetchOptions::default() };
     let account = Budget::new(1 << 30).account();
@@ -162,13 +162,13 @@ fn equal_objects_are_stored_once_until_they_are_old() {
     assert_eq!(put(&equal, 3600).unwrap(), path);
     assert_ne!(put(&other, 3600).unwrap(), path);
     assert_eq!(server.statuses(), [404, 200, 200, 404, 200]);
-    // Of an age at which it is stored again, which takes the permission to replace it.
+    // Old enough to be stored again, which requires the permission to replace it.
     server.state().log.clear();
     let error = put(&one, 0).unwrap_err();
     assert_eq!(error.kind, GcsErrorKind::Denied { code: "AccessDenied".to_owned(), skew: None });
     server.state().may_replace = true;
     assert_eq!(put(&one, 0).unwrap(), path);
-    // What has its name and another length is not it.
+    // An object with the same name but another length is different.
     server.state().objects.get_mut(&path).unwrap().body.push(0);
     assert_eq!(put(&one, 3600).unwrap(), path);
     assert_eq!(server.statuses(), [200, 403, 200, 200, 200, 200]);

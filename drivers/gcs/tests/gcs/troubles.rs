@@ -16,14 +16,14 @@ pub fn answer(status: u16, code: &str) -> Trouble {
     Trouble::Answer(status, "Retry-After: 0\r\n".to_owned(), body.into_bytes())
 }
 
-/// Stores an object at a server in trouble.
+/// Stores an object at a misbehaving server.
 fn put(server: &Server, builder: GcsBuilder) -> Result<String, (GcsErrorKind, u32)> {
     let store = store(1000, None);
     let storage = builder.build().unwrap();
     match storage.put(store.object()) {
         Ok(location) => {
             let path = location.url().path().to_owned();
-            assert!(server.state().objects[&path].body == bytes(&store), "it is there whole");
+            assert!(server.state().objects[&path].body == bytes(&store), "it is stored whole");
             Ok(path)
         }
         Err(error) => {
@@ -64,7 +64,7 @@ fn no_attempt_begins_after_the_time_limit() {
         put(&server, limited),
         Err((GcsErrorKind::Throttled { status: 503, code: "none".to_owned() }, 1))
     );
-    assert!(started.elapsed() < Duration::from_secs(4), "the server asks for more than there is");
+    assert!(started.elapsed() < Duration::from_secs(4), "the server asks for more time than is left");
     let late = builder(&server).time_limit(Duration::ZERO);
     assert_eq!(
         put(&server, late),
@@ -104,7 +104,7 @@ fn redirects_are_not_followed() {
 
 #[test]
 fn an_object_whose_answer_was_lost_is_stored_under_another_name() {
-    // Replacing the first one would take a permission that the key does not need otherwise.
+    // Replacing the first object would require a permission that the key does not otherwise need.
     let server = with([Trouble::LoseAnswer]);
     assert!(put(&server, builder(&server)).is_ok());
     assert_eq!(server.statuses(), [200, 200]);

@@ -1,5 +1,5 @@
-//! Google's published vectors of V4 signatures. RSA with PKCS#1 v1.5 gives one signature for one text, so that an equal URL
-//! has the canonical request and the text to sign of the vector.
+//! Google's published vectors of V4 signatures. RSA with PKCS#1 v1.5 is deterministic, so an equal URL has the vector's
+//! canonical request and text to sign.
 
 use crate::keys::service_account;
 use serde::Deserialize;

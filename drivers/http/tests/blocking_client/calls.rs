@@ -66,7 +66,7 @@ fn streams_have_the_interface_of_other_transports() {
     assert!(matches!(&error, CallError::Rpc(_)), "{error}");
     drop(stream);
 
-    // Left open, and not read at all: the client makes its next call all the same.
+    // Dropped without reading it: the client can still make its next call.
     drop(client.stream(&remote.method("count"), &int("value", 9)).unwrap());
     let mut stream = client.stream(&remote.method("count"), &int("value", -1)).unwrap();
     assert!(matches!(stream.next(), Some(Err(CallError::Rpc(_)))));

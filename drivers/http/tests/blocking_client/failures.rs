@@ -1,4 +1,4 @@
-//! Servers that are not there, go away, or take their time: what is tried again, and what the error says.
+//! Servers that are not running, disappear, or are slow: what is retried, and what the error says.
 
 use crate::serving::*;
 use std::io::{ErrorKind, Read, Write};
@@ -11,7 +11,7 @@ use vgi_rpc_http::client::{CallError, Client, FetchOptions, HttpOptions, fetch};
 use vgi_rpc_protocol::http::client::ResponseError;
 use vgi_rpc_protocol::ipc::{Metadata, encode_batch};
 
-/// Without the question about capabilities, so that the first request is the call.
+/// Options without the request for capabilities, so that the first request is the call.
 fn options() -> HttpOptions {
     HttpOptions::default().max_response_bytes(None)
 }
@@ -28,7 +28,7 @@ fn transport(error: CallError) -> (bool, ErrorKind) {
     }
 }
 
-/// An address that nobody listens at. Its port is held at another address, so that no other test is given it.
+/// Returns an address where nothing listens. Its port is bound at another address, so that no other test gets it.
 fn vacant(host: &str) -> (SocketAddr, TcpListener) {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = held.local_addr().unwrap().port();
@@ -42,7 +42,7 @@ fn nobody_listens() {
     let error = echo(&mut http.client()).unwrap_err();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     assert_eq!(transport(error), (false, ErrorKind::ConnectionRefused));
-    // The same when the server is to be asked something first.
+    // The same if the client must first ask the server something.
     let http = HttpOptions::default().connect_retries(0).build(&format!("http://{address}")).unwrap();
     assert_eq!(transport(echo(&mut http.client()).unwrap_err()), (false, ErrorKind::ConnectionRefused));
 }
@@ -79,7 +79,7 @@ fn the_longest_timeouts_are_timeouts_like_any_other() {
     options.timeout = Some(forever);
     let health = format!("{}/health", server.url);
     assert_eq!(fetch(&health, http::Request::new(Vec::new()), &options).unwrap().status(), 200);
-    // Without an end for the whole, the step's own is as long.
+    // Without a total timeout, the step's own limit is as long.
     options.timeout = None;
     assert_eq!(fetch(&health, http::Request::new(Vec::new()), &options).unwrap().status(), 200);
 }
@@ -116,7 +116,7 @@ fn a_call_that_an_idle_connection_lost_is_not_sent_again() {
     let http = options().build(&url).unwrap();
     let mut client = http.client();
     echo(&mut client).unwrap();
-    // The server reads the second request, and closes without a word.
+    // The server reads the second request, and closes without a response.
     assert!(wait.try_recv().is_err());
     assert!(transport(echo(&mut client).unwrap_err()).0);
     wait.recv_timeout(PATIENCE).unwrap();
@@ -136,7 +136,7 @@ fn a_connection_that_the_server_closed_while_idle_costs_nothing() {
             if index > 0 {
                 return Some(response);
             }
-            // Announces nothing, and closes all the same.
+            // Does not announce it, but closes.
             let (parts, body) = response.into_parts();
             let body = body.concat();
             let mut bytes = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n", body.len()).into_bytes();
@@ -178,7 +178,7 @@ fn what_may_be_repeated_is_repeated_once() {
     });
     let http = options().build(&url).unwrap();
     http.capabilities().unwrap();
-    // HEAD: sent on the idle connection, dropped there by the server, sent again on a new one.
+    // HEAD: sent on the idle connection, which the server drops, and resent on a new one.
     http.capabilities().unwrap();
     assert_eq!(asked.load(Ordering::Relaxed), 3);
     drop(http);
@@ -209,7 +209,7 @@ fn a_server_that_is_silent_is_given_up() {
     let (release, held) = mpsc::channel::<()>();
     let held = std::sync::Mutex::new(held);
     let (url, thread) = accept(1, move |_, _socket| {
-        // Until the client has given up.
+        // Until the client has timed out.
         let _ = held.lock().unwrap().recv_timeout(PATIENCE);
     });
     let http = options().read_timeout(Duration::from_millis(50)).build(&url).unwrap();
@@ -259,7 +259,7 @@ fn a_server_that_is_not_ready_is_asked_again_with_head_only() {
 
 #[test]
 fn a_refusal_in_the_middle_of_a_request_is_heard() {
-    // More than sockets hold, refused after its head: the server reads no more of it.
+    // More than socket buffers hold, refused after its head: the server does not read the rest.
     let server = serve(|builder| builder.max_request_bytes(Some(100_000)));
     let options = options().compress_requests(false).read_timeout(PATIENCE);
     let mut client = options.build(&server.url).unwrap().client();

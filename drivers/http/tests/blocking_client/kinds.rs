@@ -1,4 +1,4 @@
-//! Calls of the wrong kind, which the server refuses and the client explains.
+//! Calls of the wrong kind: the server refuses them, and the client's error explains why.
 
 use crate::serving::*;
 use arrow_array::cast::AsArray;
@@ -26,11 +26,11 @@ fn a_call_of_the_wrong_kind_is_an_error_that_says_so() {
     assert_eq!(error.to_string(), expected);
     let mut shared = server.client().client();
     for (call, expected) in CALLS {
-        // A client that has called nothing yet, and one that has asked the server already.
+        // One client that has called nothing yet, and one that has already queried the server.
         for client in [&mut server.client().client(), &mut shared] {
             let error = wrong(call(client, &remote));
             assert!(error.to_string().contains(expected), "{error}");
-            // The client goes on.
+            // The client continues.
             let stream = client.stream(&remote.method("count"), &int("value", 2)).unwrap();
             let numbers: Vec<_> =
                 stream.map(|batch| batch.unwrap().column(0).as_primitive::<Int64Type>().value(0)).collect();
@@ -49,7 +49,7 @@ const CALLS: [(WrongCall, &str); 6] = [
     (
         |client, remote| {
             let method = remote.method("echo");
-            // What the server answers is read with the first batch.
+            // The server's response is read with the first batch.
             let mut stream = client.stream(&method, &text("x"))?;
             stream.tick(&Metadata::new()).map(drop)
         },
@@ -68,7 +68,7 @@ const CALLS: [(WrongCall, &str); 6] = [
             let method = remote.method("double");
             let mut stream = client.stream(&method, &nothing())?;
             let ticked = stream.tick(&Metadata::new()).map(drop);
-            assert!(stream.next().is_none(), "it was ended");
+            assert!(stream.next().is_none(), "the stream has ended");
             ticked
         },
         "as an exchange stream without a header, but it was called as a producer stream without a header",
@@ -78,7 +78,7 @@ const CALLS: [(WrongCall, &str); 6] = [
             let method = remote.method("count");
             let mut stream = client.stream(&method, &int("value", 3))?;
             let sent = stream.exchange(&float(1.0)).map(drop);
-            assert!(stream.next().is_none(), "it was ended");
+            assert!(stream.next().is_none(), "the stream has ended");
             sent
         },
         "as a producer stream without a header, but it was called as an exchange stream without a header",
@@ -107,7 +107,7 @@ fn reflection_is_asked_only_about_a_refusal_and_once() {
         wrong(client.stream(&remote.method("echo"), &text("x")));
         assert_eq!(described.load(Ordering::Relaxed), 1);
     }
-    // A parameter of the wrong type is the caller's other mistake, and stays what it is.
+    // A parameter of the wrong type is a different mistake of the caller, and is reported as such.
     let error = client.unary(&remote.method("echo"), &int("value", 3)).unwrap_err();
     assert!(matches!(error, CallError::Rpc(_)), "{error:?}");
 

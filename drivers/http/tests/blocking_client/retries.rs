@@ -1,4 +1,4 @@
-//! Calls that are made again: which, when, and how often the server hears of them.
+//! Retried calls: which, when, and how often the server receives them.
 
 use crate::serving::*;
 use arrow_array::cast::AsArray;
@@ -16,16 +16,16 @@ use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::detail::RetryInfo;
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// What the server does with a request that comes to a method's path.
+/// How the server handles a request for a method's path.
 #[derive(Clone)]
 enum Step {
-    /// Answers as it should.
+    /// Responds normally.
     Answer,
-    /// Refuses, with a page of its own or as the endpoint does, and asks for a wait in seconds.
+    /// Refuses, with its own page or like the endpoint, and asks for a wait in seconds.
     Refuse(u16, Option<&'static str>),
-    /// Fails the call with status 503 and a `Retry-After`, as a server that is short of memory.
+    /// Fails the call with status 503 and a `Retry-After`, like a server that is short of memory.
     Fail(&'static str),
-    /// Fails the call, and asks for a wait in the error itself.
+    /// Fails the call, and asks for a wait in the error.
     FailFor(Duration),
     /// Closes without a byte.
     Close,
@@ -33,11 +33,11 @@ enum Step {
     Break,
 }
 
-/// A server that does what its script says, one step for each request, and then answers as it should.
+/// A server that executes one step of its script for each request, and then responds normally.
 struct Scripted {
     http: HttpOptions,
     url: String,
-    /// The paths of the requests, without those that ask about the server.
+    /// The paths of the requests, without the queries about the server.
     calls: Arc<Mutex<Vec<String>>>,
     asked: Arc<Mutex<usize>>,
     address: SocketAddr,
@@ -84,12 +84,12 @@ impl Scripted {
         Self { http, url, calls, asked, address, stopping, thread: Some(thread) }
     }
 
-    /// A client that retries as the policy says.
+    /// Returns a client that retries according to the policy.
     fn client(&self, policy: impl Into<Option<RetryPolicy>>) -> Client {
         self.http.build(&self.url).unwrap().client().retry(policy)
     }
 
-    /// How often a method was called since this was asked last.
+    /// Returns how often a method was called since the last time.
     fn calls(&self) -> usize {
         std::mem::take(&mut *self.calls.lock().unwrap()).len()
     }
@@ -144,7 +144,7 @@ fn take(
     }
 }
 
-/// A stream with an error and nothing else.
+/// Returns a stream that consists of one error.
 fn answer_with(error: &RpcError) -> Response<Vec<Bytes>> {
     let context = vgi_rpc_protocol::wire::error::ErrorContext::new("server-1");
     let batch = arrow_array::RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty()));
@@ -155,7 +155,7 @@ fn answer_with(error: &RpcError) -> Response<Vec<Bytes>> {
     response
 }
 
-/// Three attempts, with waits that no test takes long for.
+/// Returns a policy of three attempts, with short delays.
 fn policy() -> RetryPolicy {
     RetryPolicy::default().first_delay(Duration::from_millis(1))
 }
@@ -164,7 +164,7 @@ fn echo(client: &mut Client, declare: impl Fn(Method<'_>) -> Method<'_>) -> Resu
     client.unary(&declare(remote().method("echo")), &text("x")).map(drop)
 }
 
-/// Failures of a call that has reached the server.
+/// Returns failures of a call that has reached the server.
 fn failures() -> [Step; 7] {
     [
         Step::Refuse(503, Some("0")),
@@ -184,7 +184,7 @@ fn nothing_is_retried_unless_asked_for() {
         let mut client = server.client(None);
         echo(&mut client, |method| method.idempotent(true)).unwrap_err();
         assert_eq!(server.calls(), 1);
-        // The client goes on.
+        // The client continues.
         echo(&mut client, |method| method).unwrap();
     }
 }
@@ -195,7 +195,7 @@ fn a_call_that_the_caller_declares_idempotent_is_made_again() {
         let server = Scripted::new([step.clone(), step]);
         echo(&mut server.client(policy()), |method| method.idempotent(true)).unwrap();
         assert_eq!(server.calls(), 3);
-        assert_eq!(*server.asked.lock().unwrap(), 0, "the caller has said it");
+        assert_eq!(*server.asked.lock().unwrap(), 0, "the caller has stated it");
     }
 }
 
@@ -218,7 +218,7 @@ fn the_server_says_what_the_caller_does_not() {
     client.unary(&remote().method("look"), &nothing()).unwrap();
     assert_eq!((server.calls(), *server.asked.lock().unwrap()), (3, 1));
 
-    // Nothing is promised of this one.
+    // Nothing is declared about this method.
     let server = Scripted::new(broken());
     let mut client = server.client(policy());
     for _ in 0..2 {
@@ -226,7 +226,7 @@ fn the_server_says_what_the_caller_does_not() {
         assert_eq!(server.calls(), 1);
     }
     assert_eq!(*server.asked.lock().unwrap(), 1, "asked once for all calls");
-    // The caller knows better.
+    // The caller overrides it.
     let server = Scripted::new(broken());
     let mut client = server.client(policy());
     let look = remote();
@@ -296,7 +296,7 @@ fn what_never_reached_the_server_is_made_again_whatever_it_does() {
     let address = SocketAddr::new("127.0.0.80".parse().unwrap(), held.local_addr().unwrap().port());
     let http = HttpOptions::default().max_response_bytes(None).connect_retries(0);
     let mut client = http.build(&format!("http://{address}")).unwrap().client();
-    // Nobody listens, so that an attempt costs nothing.
+    // Nothing listens, so an attempt is cheap.
     let policy = RetryPolicy::default().first_delay(Duration::from_millis(20)).attempts(12);
     client = client.retry(policy.max_delay(PATIENCE));
     let endpoint = endpoint(|builder| builder);
@@ -317,7 +317,7 @@ fn what_never_reached_the_server_is_made_again_whatever_it_does() {
 
 #[test]
 fn a_question_before_the_call_is_no_part_of_it() {
-    // With a limit on responses the server is asked about it first: that request is refused, not the call.
+    // With a limit on responses the client first asks the server about it: that request is refused, not the call.
     let mut server = Scripted::new([Step::Refuse(503, None)]);
     server.http = HttpOptions::default().connect_retries(0);
     echo(&mut server.client(policy()), |method| method.idempotent(false)).unwrap();
@@ -328,7 +328,7 @@ fn a_question_before_the_call_is_no_part_of_it() {
 fn the_opening_of_a_stream_is_made_again() {
     for method in ["count", "count_with_header"] {
         for step in failures() {
-            // What fails within the first turn, with no word from HTTP, is that turn's failure.
+            // A failure within the first turn, without an HTTP error, is that turn's failure.
             let of_the_turn = matches!(step, Step::FailFor(_)) && method == "count";
             let server = Scripted::new([step]);
             let mut client = server.client(policy());
@@ -363,7 +363,7 @@ fn the_opening_of_a_stream_with_an_effect_is_not() {
 #[test]
 fn a_turn_is_never_made_again() {
     for step in failures() {
-        // The opening, which has the first batch, and one more turn.
+        // The opening, which includes the first batch, and one more turn.
         let server = Scripted::new([Step::Answer, Step::Answer, step]);
         let mut client = server.client(policy());
         let remote = remote();

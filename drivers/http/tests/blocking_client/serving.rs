@@ -1,4 +1,4 @@
-//! A service to call, and ways to serve it.
+//! A service, and ways to serve it.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
@@ -24,7 +24,7 @@ use vgi_rpc_protocol::service::{Exchange, Idempotency, Method, Producer, Protoco
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
-/// Longer than anything takes that happens at all.
+/// Longer than any step that succeeds.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn remote() -> Remote {
@@ -151,7 +151,7 @@ pub fn nothing() -> RecordBatch {
     RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap()
 }
 
-/// This crate's server, while it lives.
+/// This crate's server; it stops on drop.
 pub struct Running {
     pub url: String,
     pub endpoint: Arc<Endpoint>,
@@ -192,7 +192,7 @@ impl Drop for Running {
     }
 }
 
-/// Answers the requests of one connection until `answer` gives nothing more: then the connection is closed.
+/// Answers the requests of one connection until `answer` returns `None`. Then it closes the connection.
 pub fn converse(
     mut stream: impl Read + Write,
     mut answer: impl FnMut(Parts, Bytes) -> Option<Response<Vec<Bytes>>>,
@@ -212,7 +212,7 @@ pub fn converse(
                 Some(response) => connection.respond(response).unwrap(),
                 None => return,
             },
-            Some(event) => panic!("the client sent what is no request: {event:?}"),
+            Some(event) => panic!("the client sent an invalid request: {event:?}"),
             None => {}
         }
         while let Some(outbox) = connection.poll_transmit() {
@@ -234,7 +234,7 @@ pub fn converse(
     }
 }
 
-/// What an endpoint answers.
+/// Returns the response of an endpoint.
 pub fn answer(endpoint: &Arc<Endpoint>, head: Parts, body: Bytes) -> Response<Vec<Bytes>> {
     let now = Duration::from_secs(1_000_000);
     let transaction = endpoint.begin(head, RequestOrigin { now, ..RequestOrigin::default() });
@@ -242,7 +242,7 @@ pub fn answer(endpoint: &Arc<Endpoint>, head: Parts, body: Bytes) -> Response<Ve
     run_inline(transaction, |_| Body::Whole(body), &|| now, nothing).expect("an answer").response
 }
 
-/// Accepts one connection after the other, so many, and has each handled on a thread of its own.
+/// Accepts this many connections, one after the other, and handles each on its own thread.
 pub fn accept(
     connections: usize,
     handle: impl Fn(usize, TcpStream) + Send + Sync + 'static,

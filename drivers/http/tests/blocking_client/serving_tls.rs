@@ -15,7 +15,7 @@ mod kept;
 
 use kept::Kept;
 
-/// Certificates of one authority, in files.
+/// A certificate authority and its certificates, in files.
 struct Files(PathBuf);
 
 impl Files {
@@ -23,7 +23,7 @@ impl Files {
         let files = Self(std::env::temp_dir().join(format!("vgi-rpc-http-{name}-{}", std::process::id())));
         std::fs::create_dir_all(&files.0).unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Another name than that of the certificates, which would look like signed by themselves.
+        // Named differently from the certificates, which would otherwise look self-signed.
         params.distinguished_name.push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -126,10 +126,10 @@ fn what_calls_may_know_of_the_client_has_its_certificate() {
     thread.join().unwrap();
 }
 
-/// Connects, and sends bytes that begin neither TLS nor the header of a proxy. Returns the address that it connected from.
+/// Connects, and sends bytes that begin neither TLS nor a proxy's header. Returns its own address.
 fn intrude(server: &Running) -> String {
     let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
-    // The head of a record without content.
+    // The header of an empty record.
     socket.write_all(&[22, 3, 1, 0, 0]).unwrap();
     socket.local_addr().unwrap().to_string()
 }
@@ -158,13 +158,13 @@ fn refused_handshakes_and_headers_are_events() {
     assert_eq!(proxies.refusals(), 1);
 }
 
-/// Asks for the server's health; `None` if there is no curl.
+/// Requests the server's health; `None` if curl is not installed.
 fn curl(files: &Files, url: &str, arguments: &[&str]) -> Option<Output> {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--max-time", "20", "--cacert", &files.path("ca.pem")]);
     match command.args(arguments).arg(format!("{}/health", secure(url))).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            println!("left out: there is no program curl");
+            println!("skipped: curl is not installed");
             None
         }
         output => Some(output.unwrap()),

@@ -52,12 +52,12 @@ fn a_session_ends_with_a_call_or_when_it_is_dropped_or_not_at_all() {
     call(&mut session, "open", 1).unwrap();
     let left = session.leave_open();
     assert_eq!(server.endpoint.session_count(), 1);
-    // Its token is all that another process needs.
+    // Another process needs only its token.
     let left = SessionState::from_token(left.token().unwrap()).unwrap();
     let mut session = http.resume(left);
     assert_eq!(call(&mut session, "add", 1).unwrap(), 2);
     drop(session);
-    // Nothing to end: the server is not asked.
+    // Nothing to close: no request is sent.
     http.session().close().unwrap();
 }
 
@@ -71,7 +71,7 @@ fn sessions_are_independent_of_one_another_however_they_are_nested() {
         let mut inner = http.session();
         call(&mut inner, "open", 20).unwrap();
         assert_eq!(server.endpoint.session_count(), 2);
-        // The same session twice: both speak of one value.
+        // The same session twice: both use one value.
         let mut same = http.resume(outer.state());
         assert_eq!(call(&mut same, "add", 1).unwrap(), 11);
         let _ = same.leave_open();
@@ -79,7 +79,7 @@ fn sessions_are_independent_of_one_another_however_they_are_nested() {
     }
     assert_eq!(server.endpoint.session_count(), 1);
     assert_eq!(call(&mut outer, "add", 1).unwrap(), 12);
-    assert!(call(&mut http.client(), "add", 1).is_err(), "other clients are in no session");
+    assert!(call(&mut http.client(), "add", 1).is_err(), "other clients have no session");
     drop(outer);
     assert_eq!(server.endpoint.session_count(), 0);
 }

@@ -1,4 +1,4 @@
-//! TLS: whom a client trusts, and whom it does not.
+//! TLS: which servers a client trusts, and which it does not.
 
 use crate::serving::*;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_http::client::{CallError, ClientTls, FetchError, FetchOptions, HttpOptions, fetch};
 
-/// A server certificate for `localhost` alone: as PEM for clients, and what a server needs.
+/// Returns a server certificate for `localhost` only: as PEM for clients, and as a server's configuration.
 fn certificate() -> (String, Arc<ServerConfig>) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -56,7 +56,7 @@ fn strangers_and_other_names_are_not_trusted() {
     let (other, _) = certificate();
     let (url, thread) = accept(3, move |_, socket| {
         let mut stream = secure(&config, socket);
-        // The client says no.
+        // The client refuses.
         assert!(stream.conn.complete_io(&mut stream.sock).is_err() || !stream.conn.is_handshaking());
     });
     let named = url.replace("http://127.0.0.1", "https://localhost");
@@ -85,7 +85,7 @@ fn a_plain_server_is_no_tls_server() {
     thread.join().unwrap();
 }
 
-/// Sends the beginning of a long record, and then a byte now and then for 3 s or until the peer is gone.
+/// Sends the beginning of a long record, and then single bytes for 3 s or until the peer disconnects.
 fn trickle(mut socket: TcpStream, content_type: u8) {
     let began = Instant::now();
     let mut sent = socket.write_all(&[content_type, 3, 3, 0x10, 0]);

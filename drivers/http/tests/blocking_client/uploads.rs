@@ -1,4 +1,4 @@
-//! URLs to upload to, asked for by the client that makes the calls.
+//! Upload URLs, requested by the client that makes the calls.
 
 use crate::serving::*;
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn urls_come_between_calls() {
         assert_eq!(client.upload_urls(count).unwrap(), expected);
         client.unary(&remote().method("echo"), &text("x")).unwrap();
     }
-    // A stream that was left leaves the connection to the question.
+    // An abandoned stream leaves the connection to this request.
     let remote = remote();
     let mut stream = client.stream(&remote.method("count"), &int("value", 2)).unwrap();
     stream.next().unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! What a request costs in memory: a handful of allocations, and none on a peer's word.
+//! The memory for a request: a few allocations, and none whose size only the peer claims.
 
 use allocation_counter::{AllocationInfo, measure};
 use bytes::{Buf, Bytes};
@@ -46,9 +46,9 @@ fn a_small_request_takes_a_handful_of_allocations() {
     let answer = Bytes::from(vec![8; 300]);
     exchange(&mut connection, &body, &answer);
     let info: AllocationInfo = measure(|| exchange(&mut connection, &body, &answer));
-    // Three are the answer's own: its headers and its list of segments. Of the machine's eight, six are for the head
-    // (its bytes, the map of its fields, a field name that is not a standard one), two for the body, and none for
-    // the answer, whose head is written into memory that is kept.
+    // Three are the response's own: its headers and its list of segments. Of the machine's eight, six are for the head
+    // (its bytes, the map of its fields, a non-standard field name) and two for the body. The response needs none: its
+    // head is written into memory that is reused.
     assert!(info.count_total <= 11, "{info:?}");
     assert!(info.bytes_total < 4000, "{info:?}");
 }

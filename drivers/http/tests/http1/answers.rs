@@ -1,4 +1,4 @@
-//! How a server's connection answers: framing, `Expect`, HEAD, keep-alive, what it refuses to send.
+//! Responses of a server's connection: framing, `Expect`, HEAD, keep-alive, and what it refuses to send.
 
 use crate::support::{
     Way, asked, describe, event, new_connection, ok, output, receive, serve, statuses, with_status,
@@ -41,8 +41,8 @@ fn continue_is_sent_when_the_body_is_asked_for_and_has_not_begun() {
         }
         connection.respond(with_status(StatusCode::PAYLOAD_TOO_LARGE)).unwrap();
         let output = output(&mut connection);
-        assert_eq!(statuses(&output), [413], "the client is not told to go on");
-        assert!(output.contains("connection: close"), "nobody knows whether the body comes");
+        assert_eq!(statuses(&output), [413], "the client gets no 100 Continue");
+        assert!(output.contains("connection: close"), "it is unknown whether the body follows");
         assert!(matches!(connection.poll_event(), Next::Closed));
         assert!(connection.should_linger());
     }

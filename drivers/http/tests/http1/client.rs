@@ -1,4 +1,4 @@
-//! How a client's connection behaves: requests written, responses of every framing, reuse, and what failures say.
+//! A client's connection: written requests, responses of every framing, reuse, and failures.
 
 use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
@@ -21,7 +21,7 @@ fn output(connection: &mut ClientCodec) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// A connection that has sent a request.
+/// Returns a connection that has sent a request.
 fn sent(method: Method) -> ClientCodec {
     let mut connection = ClientCodec::new(Limits::default());
     connection.send(request(method, "http://a/", ""), MAX_BODY).unwrap();
@@ -29,10 +29,10 @@ fn sent(method: Method) -> ClientCodec {
     connection
 }
 
-/// What an exchange came to: the response in one line, and whether the connection can be used again.
+/// The result of an exchange: the response in one line, and whether the connection can be reused.
 type Outcome = Result<(String, bool), Error>;
 
-/// Feeds a response in portions of `portion` bytes, then perhaps the end.
+/// Feeds a response in portions of `portion` bytes, optionally followed by the end.
 fn outcome(method: Method, response: &[u8], portion: usize, eof: bool) -> Option<Outcome> {
     let mut connection = sent(method);
     let mut text = String::new();
@@ -271,7 +271,7 @@ fn a_folded_field_of_a_response_is_read_with_spaces() {
         assert_eq!((words, &parts.headers["y"]), (vec!["a", "b"], &HeaderValue::from_static("c")));
         assert_eq!(body.unwrap(), "abc");
     }
-    // A length that is two numbers only once it is unfolded, and a fold in the trailers.
+    // A length that turns out to be two numbers once unfolded, and a fold in the trailers.
     let mut connection = sent(Method::GET);
     connection.receive(Bytes::from_static(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n 0\r\n\r\n"));
     assert!(matches!(connection.poll_event(), Err(Error::Malformed(_))));
@@ -296,7 +296,7 @@ fn a_connection_is_reused_only_if_it_is_clean() {
     output(&mut connection);
     connection.receive(Bytes::from_static(b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n"));
     while let Ok(Next::Event(_)) = connection.poll_event() {}
-    assert!(!connection.can_reuse(), "a response that nobody asked for would answer the next request");
+    assert!(!connection.can_reuse(), "an unrequested response would answer the next request");
     assert_eq!(connection.send(request(Method::GET, "http://a/", ""), MAX_BODY), Err(CommandError::NotReady));
     assert_eq!(connection.poll_event().unwrap_err(), Error::Unsolicited);
 
@@ -318,7 +318,7 @@ fn an_answer_to_half_a_request_ends_the_connection() {
     assert!(!connection.can_reuse());
 }
 
-/// Both machines, back to back: requests and answers of many sizes over one connection.
+/// Both machines, back to back: requests and responses of many sizes over one connection.
 #[test]
 fn the_two_roles_understand_each_other() {
     let mut client = ClientCodec::new(Limits::default());

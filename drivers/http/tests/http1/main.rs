@@ -1,4 +1,4 @@
-//! The HTTP/1.1 machines as a peer sees them. One binary, because each one more is linked anew.
+//! The HTTP/1.1 machines as a peer sees them. One test binary, because each one is linked separately.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod allocations;

@@ -1,10 +1,10 @@
-//! What is refused and what is not, request by request: a table, with the sections of RFC 9112 (or RFC 9110, where
-//! it says so) that decide each.
+//! A table of requests that are refused or accepted, each with the section of RFC 9112 (or RFC 9110, where stated) that
+//! decides it.
 
 use crate::support::{Way, serve, statuses};
 use vgi_rpc_http::http1::Limits;
 
-/// Name, bytes, and the statuses that answer them.
+/// Name, bytes, and the statuses of the responses.
 type Row<'a> = (&'a str, &'a [u8], &'a [u16]);
 
 const OK: &[u16] = &[200];
@@ -148,7 +148,7 @@ const CODINGS: &[Row] = &[
     ("6.1: non-ASCII", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chun\xc4\xb7ed\r\n\r\n0\r\n\r\n", BAD),
 ];
 
-/// Each is the body of a chunked request.
+/// Each row is the body of a chunked request.
 #[rustfmt::skip]
 const CHUNKS: &[Row] = &[
     ("7.1: two chunks", b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", OK),
@@ -229,7 +229,7 @@ fn chunks() {
     }
 }
 
-/// What stands behind a refused request is never taken for a request.
+/// Bytes after a refused request are never parsed as a request.
 #[test]
 fn nothing_is_read_behind_a_refusal() {
     let next = &b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"[..];

@@ -1,4 +1,4 @@
-//! How a server's connection goes from request to request: order, bodies, half-close, limits, closing.
+//! A server's connection from request to request: order, bodies, half-close, limits, closing.
 
 use crate::support::{
     MAX_BODY, Way, asked, describe, event, new_connection, ok, output, receive, serve, statuses,
@@ -16,7 +16,7 @@ fn pipelined_requests_are_answered_one_after_the_other() {
     for path in ["/1", "/2"] {
         let Event::Head(head, BodyKind::None) = event(&mut connection) else { panic!("no head") };
         assert_eq!(head.uri, path);
-        assert!(matches!(connection.poll_event(), Next::NeedCommand), "the next head waits for the answer");
+        assert!(matches!(connection.poll_event(), Next::NeedCommand), "the next head waits for the response");
         connection.respond(ok(path)).unwrap();
     }
     assert!(matches!(connection.poll_event(), Next::NeedInput));
@@ -116,7 +116,7 @@ fn a_short_unread_body_is_dropped_and_a_long_one_closes() {
         &b"PUT /early HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n"[..];
     let transcript = serve(Limits::default(), [short], Way::Receive, false);
     assert_eq!((statuses(&transcript.output), transcript.closed), (vec![200, 200], false));
-    assert_eq!(transcript.events[1], "GET / HTTP/1.1 None; host=a", "the body was no part of it");
+    assert_eq!(transcript.events[1], "GET / HTTP/1.1 None; host=a", "the body was not part of it");
 
     for request in [
         "PUT /early HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n",
@@ -192,7 +192,7 @@ fn closing_waits_for_the_answer_that_is_due_and_no_other() {
     let mut unread = new_connection();
     receive(&mut unread, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     unread.close_after_response();
-    assert!(matches!(event(&mut unread), Event::Head(..)), "it has come, if nobody had looked");
+    assert!(matches!(event(&mut unread), Event::Head(..)), "it would arrive without that check");
     unread.respond(ok("last")).unwrap();
     assert!(output(&mut unread).contains("connection: close"));
 
@@ -235,7 +235,7 @@ fn large_bodies_are_read_in_place_and_aligned() {
             let space = connection.read_buf();
             assert!(space.len() > (LEN - read).min(10_000), "{} of {read}", space.len());
             let count = space.len().min(LEN - read);
-            // What lies beyond the last stretch of memory is the chunk's end.
+            // Bytes after the last memory stretch are the end of the chunk.
             space[..count].fill(b'x');
             last = space.as_ptr().addr()..space[count..].as_ptr().addr();
             connection.advance(count);

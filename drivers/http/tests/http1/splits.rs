@@ -1,10 +1,10 @@
-//! However the input is split, and whichever way it is handed over, the events and the output are the same.
+//! However the input is split and passed in, the events and the output are the same.
 
 use crate::support::{Transcript, Way};
 use proptest::prelude::*;
 use vgi_rpc_http::http1::Limits;
 
-/// Messages that follow one another on a connection: good, odd, and bad.
+/// Messages that follow one another on a connection: valid, unusual, and invalid.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let fixed = prop::sample::select(vec![
         &b"GET /a?b HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n"[..],
@@ -43,7 +43,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => fixed, 1 => with_length, 1 => chunked]
 }
 
-/// A stream of messages, some of its bytes changed at times.
+/// A stream of messages, sometimes with changed bytes.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
     (prop::collection::vec(message(), 1..6), prop_oneof![3 => Just(Vec::new()), 2 => changes]).prop_map(
@@ -67,7 +67,7 @@ fn limits() -> Limits {
     limits
 }
 
-/// As [`crate::support::serve`], less `100 Continue`: whether that is due depends on what has come with the head.
+/// Like [`crate::support::serve`], without `100 Continue`, which depends on what arrives with the head.
 fn serve<'a>(
     limits: Limits,
     portions: impl IntoIterator<Item = &'a [u8]>,

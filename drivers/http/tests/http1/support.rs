@@ -1,11 +1,12 @@
-//! Plays the peer of a connection in memory: feeds bytes in given portions, obeys a script, records what happened.
+//! Plays the peer of a connection in memory: feeds bytes in given portions, follows a script, records the events and
+//! output.
 
 use bytes::{Buf, Bytes};
 use http::{Response, StatusCode};
 use vgi_rpc_http::http1::server::{Event, ServerCodec};
 use vgi_rpc_http::http1::{Limits, Next};
 
-/// What a server's connection did.
+/// The events and output of a server's connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Transcript {
     pub events: Vec<String>,
@@ -13,19 +14,19 @@ pub struct Transcript {
     pub closed: bool,
 }
 
-/// How portions are handed over.
+/// How portions are passed in.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
     /// As chunks that the machine shares.
     Receive,
-    /// Through the memory that the machine lends.
+    /// Through the machine's own buffer.
     ReadBuf,
 }
 
 /// Bodies up to this length are read.
 pub const MAX_BODY: u64 = 100_000;
 
-/// Serves one connection. Bodies are echoed, those of `/early` and `/early-close` are not read.
+/// Serves one connection. Bodies are echoed, except those of `/early` and `/early-close`, which are not read.
 pub fn serve<'a>(
     limits: Limits,
     portions: impl IntoIterator<Item = &'a [u8]>,
@@ -109,7 +110,7 @@ fn drain(connection: &mut ServerCodec, transcript: &mut Transcript) {
     }
 }
 
-/// An event with all of its contents, so that transcripts can be compared.
+/// Returns an event with all of its contents, so that transcripts can be compared.
 pub fn describe(event: &Event) -> String {
     match event {
         Event::Head(head, body) => {
@@ -127,22 +128,22 @@ pub fn describe(event: &Event) -> String {
     }
 }
 
-/// The status of each response in some output, by the status lines in it.
+/// Returns the status of each response in some output, from its status lines.
 pub fn statuses(output: &str) -> Vec<u16> {
     output.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse().unwrap()).collect()
 }
 
-/// A connection of which nothing has been read.
+/// Returns a connection that has not read anything.
 pub fn new_connection() -> ServerCodec {
     ServerCodec::new(Limits::default())
 }
 
-/// Hands a chunk over whole.
+/// Passes in a chunk whole.
 pub fn receive(connection: &mut ServerCodec, bytes: &'static [u8]) {
     connection.receive(Bytes::from_static(bytes));
 }
 
-/// The event that is expected to be there.
+/// Returns the event that must be available.
 pub fn event(connection: &mut ServerCodec) -> Event {
     match connection.poll_event() {
         Next::Event(event) => event,
@@ -150,7 +151,7 @@ pub fn event(connection: &mut ServerCodec) -> Event {
     }
 }
 
-/// Everything that waits to be sent.
+/// Returns all pending output.
 pub fn output(connection: &mut ServerCodec) -> String {
     let mut bytes = Vec::new();
     while let Some(outbox) = connection.poll_transmit() {
@@ -159,19 +160,19 @@ pub fn output(connection: &mut ServerCodec) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// A good answer.
+/// Returns a successful response.
 pub fn ok(body: &'static str) -> Response<Vec<Bytes>> {
     Response::new(vec![Bytes::from_static(body.as_bytes())])
 }
 
-/// An answer without a body.
+/// Returns a response without a body.
 pub fn with_status(status: StatusCode) -> Response<Vec<Bytes>> {
     let mut response = Response::new(Vec::new());
     *response.status_mut() = status;
     response
 }
 
-/// A connection that has delivered the head of a request.
+/// Returns a connection that has delivered the head of a request.
 pub fn asked(request: &'static str) -> ServerCodec {
     let mut connection = new_connection();
     receive(&mut connection, request.as_bytes());

@@ -1,4 +1,4 @@
-//! A service whose calls ask the outside world, wait for one another's sticky session, or wait for a test.
+//! A service whose calls use effects, wait for one another's sticky session, or wait for a test.
 
 use super::client::{Answer, Call, Client, post_with, without_arguments};
 use super::{Calls, PROTOCOL};
@@ -14,26 +14,26 @@ use vgi_rpc_protocol::service::{AuthContext, CallContext, Method, Protocol, Serv
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
-/// Where effects wait, and where handlers do.
+/// The gates where effects and handlers wait.
 #[derive(Clone, Default)]
 pub struct Gates {
     pub effects: Calls,
     pub handlers: Calls,
 }
 
-/// The authenticator asks whom a token belongs to: nobody knows that sooner than in this time.
+/// How long the authenticator's question may take.
 pub const LIMIT: Duration = Duration::from_millis(200);
 
 impl Gates {
-    /// A service of these methods:
+    /// Returns a service of these methods:
     ///
     /// | method | |
     /// | --- | --- |
-    /// | `who` | gives the name of the caller |
-    /// | `asked` | asks before it runs, and is answered at once |
-    /// | `gated` | asks before it runs, and is answered when the gate of effects is open |
-    /// | `open` | opens a session, which counts |
-    /// | `count` | gives how many calls the session has had |
+    /// | `who` | returns the name of the caller |
+    /// | `asked` | requests an effect before it runs, which is performed at once |
+    /// | `gated` | requests an effect before it runs, which waits for the gate of effects |
+    /// | `open` | opens a session, which counts its calls |
+    /// | `count` | returns the number of calls of the session |
     /// | `hold` | the same, and waits in the handler |
     /// | `talk` | logs twice, and waits in between |
     fn service(&self) -> Arc<Service> {
@@ -77,13 +77,13 @@ impl Gates {
         Arc::new(Service::builder("test-server").protocol(protocol).admit(admission).build().unwrap())
     }
 
-    /// An endpoint of the service, with sticky sessions and records.
+    /// Returns an endpoint of the service, with sticky sessions and records.
     pub fn endpoint(&self) -> EndpointBuilder {
         let sticky = Sticky::default();
         Endpoint::builder(self.service(), system_entropy).compress(false).record_calls(true).sticky(sticky)
     }
 
-    /// A server of an endpoint with one thread for handlers and one for effects.
+    /// Returns a server of an endpoint with one thread for handlers and one for effects.
     pub fn server(&self, endpoint: EndpointBuilder) -> HttpServer {
         let gates = self.clone();
         let perform = move |request: &Request| {
@@ -104,10 +104,10 @@ impl Gates {
     }
 }
 
-/// Asked by [`authenticated`]: whom the token belongs to. In the tests that is its own text.
+/// Asked by [`authenticated`]: who owns the token. In the tests that is the token's own text.
 struct Token(String);
 
-/// Has callers authenticated by a question, which may take [`LIMIT`].
+/// Authenticates callers with a question, which may take [`LIMIT`].
 pub fn authenticated(endpoint: EndpointBuilder) -> EndpointBuilder {
     endpoint.authenticate(bearer(|token: &str, request: &AuthRequest<'_>| {
         let question = || Question::new(Token(token.to_owned())).time_limit(LIMIT);
@@ -118,24 +118,24 @@ pub fn authenticated(endpoint: EndpointBuilder) -> EndpointBuilder {
     }))
 }
 
-/// A call without arguments.
+/// Returns a call without arguments.
 pub fn plain(method: &'static str) -> Vec<u8> {
     super::client::post(&without_arguments(method))
 }
 
-/// A call of somebody.
+/// Returns a call with a bearer token.
 pub fn as_whom(method: &'static str, token: &str) -> Vec<u8> {
     post_with(&without_arguments(method), "1.1", &[&format!("Authorization: Bearer {token}")])
 }
 
-/// A session that was opened, as the value of the header that names it.
+/// Opens a session. Returns the value of the header that names it.
 pub fn session(client: &mut Client) -> String {
     let call: Call = without_arguments("open");
     let answer: Answer = client.call(post_with(&call, "1.1", &["VGI-Session-Accept: true"]));
     answer.field("vgi-session").expect("a session was opened").to_owned()
 }
 
-/// A call within a session.
+/// Returns a call within a session.
 pub fn within(session: &str, method: &'static str) -> Vec<u8> {
     post_with(
         &without_arguments(method),

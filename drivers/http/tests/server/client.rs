@@ -1,4 +1,4 @@
-//! One connection of plain bytes: requests are made by hand, and answers taken apart by hand.
+//! One connection of plain bytes: requests are built, and responses parsed, by hand.
 
 use super::{PATIENCE, PROTOCOL};
 use arrow_array::cast::AsArray;
@@ -17,11 +17,11 @@ use vgi_rpc_protocol::wire::keys;
 /// One connection.
 pub struct Client {
     socket: TcpStream,
-    /// Read, and not looked at yet.
+    /// Bytes that were read but not parsed.
     held: Vec<u8>,
 }
 
-/// An answer as it came.
+/// A parsed response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -39,7 +39,7 @@ impl Client {
         Self { socket, held: Vec::new() }
     }
 
-    /// The socket once more, to write from another thread.
+    /// Returns the socket again, to write from another thread.
     pub fn writer(&self) -> TcpStream {
         self.socket.try_clone().unwrap()
     }
@@ -53,25 +53,25 @@ impl Client {
         self.socket.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Closes both directions with a reset, as a client that was killed in the middle of an answer.
+    /// Closes both directions with a reset, like a client that was killed within a response.
     pub fn reset(self) {
         rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO)).unwrap();
     }
 
-    /// Reads one answer, with the body that its length states.
+    /// Reads one response, with the body whose length it states.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
         let mut answer = self.head();
         let length = answer.field("content-length").map_or(0, |length| length.parse().unwrap());
         answer.body = self.read(length);
         if self.held.is_empty() {
-            // So that what many clients take is not counted for a server's.
+            // So that the memory of many clients does not count as the server's.
             self.held = Vec::new();
         }
         answer
     }
 
-    /// Reads one answer's head.
+    /// Reads the head of one response.
     #[track_caller]
     pub fn head(&mut self) -> Answer {
         let end = loop {
@@ -94,7 +94,7 @@ impl Client {
         }
     }
 
-    /// Reads so many bytes.
+    /// Reads this many bytes.
     #[track_caller]
     pub fn read(&mut self, length: usize) -> Vec<u8> {
         let mut bytes: Vec<u8> = self.held.drain(..length.min(self.held.len())).collect();
@@ -104,20 +104,20 @@ impl Client {
         bytes
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads the response.
     #[track_caller]
     pub fn call(&mut self, request: impl AsRef<[u8]>) -> Answer {
         self.send(request);
         self.answer()
     }
 
-    /// Calls `greet`, which has to succeed.
+    /// Calls `greet`, which must succeed.
     #[track_caller]
     pub fn greet(&mut self, name: &str) {
         assert_eq!(self.call(post(&greet(name))).string(), format!("Hello, {name}!"));
     }
 
-    /// Waits for the server to close, with nothing said before, and no reset that could destroy what was said.
+    /// Waits for the server to close without further output, and without a reset, which could destroy earlier output.
     #[track_caller]
     pub fn expect_end(&mut self) {
         let mut more = [0; 256];
@@ -126,7 +126,7 @@ impl Client {
         assert!(self.held.is_empty(), "expected the end, got {:?}", self.text());
     }
 
-    /// Waits for the server to close, in whichever way.
+    /// Waits for the server to close in any way.
     #[track_caller]
     pub fn expect_close(&mut self) {
         match self.socket.read(&mut [0; 256]) {
@@ -136,7 +136,7 @@ impl Client {
         }
     }
 
-    /// Whether something has come that was not read yet.
+    /// Whether unread input has arrived.
     pub fn has_input(&self) -> bool {
         self.socket.set_nonblocking(true).unwrap();
         let peeked = self.socket.peek(&mut [0]);
@@ -144,7 +144,7 @@ impl Client {
         peeked.is_ok_and(|count| count > 0)
     }
 
-    /// That nothing comes for a while, of what must not come at all.
+    /// Asserts that nothing arrives for a while.
     #[track_caller]
     pub fn expect_silence(&mut self, time: Duration) {
         self.socket.set_read_timeout(Some(time)).unwrap();
@@ -161,17 +161,17 @@ impl Client {
 }
 
 impl Answer {
-    /// The value of a field, whose name is given in lower case.
+    /// Returns the value of a field, whose name is in lower case.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(found, _)| found == name).map(|(_, value)| &value[..])
     }
 
-    /// Whether the server says that the connection is over.
+    /// Whether the server announces that it closes the connection.
     pub fn closes(&self) -> bool {
         self.field("connection") == Some("close")
     }
 
-    /// The one row of a call that succeeded.
+    /// Returns the one row of a successful call.
     #[track_caller]
     pub fn result(&self) -> ArrayRef {
         assert_eq!(self.status, 200, "{:?}", String::from_utf8_lossy(&self.body));
@@ -198,7 +198,7 @@ impl Answer {
     }
 }
 
-/// A call: the method, and the Arrow stream that is sent to it.
+/// A call: the method, and its Arrow stream.
 pub struct Call {
     pub method: &'static str,
     pub body: Bytes,
@@ -212,7 +212,7 @@ pub fn echo(data: &[u8]) -> Call {
     call("echo", Some(("data", Arc::new(BinaryArray::from_vec(vec![data])))))
 }
 
-/// A call with so many bytes of metadata that nobody needs, which move what stands behind them.
+/// Returns a call with this many bytes of unused metadata, which shift the bytes after them.
 pub fn place(data: &[u8], padding: usize) -> Call {
     call_with("place", Some(("data", Arc::new(BinaryArray::from_vec(vec![data])))), padding)
 }
@@ -248,7 +248,7 @@ fn call_with(method: &'static str, argument: Option<(&str, ArrayRef)>, padding: 
     Call { method, body: encode_batch(&row, &metadata).unwrap() }
 }
 
-/// A request's head. Each field is a whole line without its end.
+/// Returns a request's head. Each field is a whole line without its end.
 pub fn head(call: &Call, version: &str, fields: &[&str]) -> Vec<u8> {
     let path = format!("/{PROTOCOL}/{}", call.method);
     let mut head = format!("POST {path} HTTP/{version}\r\nHost: localhost\r\n");
@@ -261,17 +261,17 @@ pub fn head(call: &Call, version: &str, fields: &[&str]) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// The field that states the length of a call's body.
+/// Returns the field that states the length of a call's body.
 pub fn length(call: &Call) -> String {
     format!("Content-Length: {}", call.body.len())
 }
 
-/// A whole request, as most clients send it.
+/// Returns a whole request, as most clients send it.
 pub fn post(call: &Call) -> Vec<u8> {
     post_with(call, "1.1", &[])
 }
 
-/// A whole request, with more fields.
+/// Returns a whole request with additional fields.
 pub fn post_with(call: &Call, version: &str, fields: &[&str]) -> Vec<u8> {
     let length = length(call);
     let fields: Vec<&str> = [&length[..]].into_iter().chain(fields.iter().copied()).collect();
@@ -280,7 +280,7 @@ pub fn post_with(call: &Call, version: &str, fields: &[&str]) -> Vec<u8> {
     request
 }
 
-/// A whole request in chunks of so many bytes.
+/// Returns a whole request in chunks of this many bytes.
 pub fn post_chunked(call: &Call, chunk: usize) -> Vec<u8> {
     let mut request = head(call, "1.1", &["Transfer-Encoding: chunked"]);
     for chunk in call.body.chunks(chunk) {

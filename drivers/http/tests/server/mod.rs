@@ -1,10 +1,10 @@
-//! A server on a real socket while a test runs, a service to call, and waiting for what is to happen.
+//! A server on a real socket during a test, a service to call, and waiting for conditions.
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `asking` | a service whose calls ask the outside world and have sticky sessions |
-//! | `client` | one connection of plain bytes, and what is sent and read on it |
-//! | `process` | the same test program as another process, and what it takes of the system |
+//! | `asking` | a service whose calls use effects and sticky sessions |
+//! | `client` | one connection of plain bytes, with its requests and responses |
+//! | `process` | the same test program as another process, and its resource usage |
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 pub mod asking;
@@ -23,15 +23,15 @@ use vgi_rpc_http::{Ended, Handle, HttpServer, system_entropy};
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 
-/// Long enough for anything that is to happen at all, on a machine that has much else to do.
+/// Longer than any step that succeeds, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The protocol of [`Calls::service`].
 pub const PROTOCOL: &str = "test.Http.v1";
 
-/// Waits until it is so.
+/// Waits until a condition holds.
 pub fn until(what: &str, condition: impl FnMut() -> bool) {
-    assert!(comes_true(condition), "in {PATIENCE:?} it did not come to this: {what}");
+    assert!(comes_true(condition), "not within {PATIENCE:?}: {what}");
 }
 
 fn comes_true(mut condition: impl FnMut() -> bool) -> bool {
@@ -45,7 +45,7 @@ fn comes_true(mut condition: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// What the handlers of a service do and did.
+/// Controls and counts the handlers of a service.
 #[derive(Clone, Default)]
 pub struct Calls {
     made: Arc<AtomicUsize>,
@@ -59,31 +59,31 @@ struct Gate {
 }
 
 impl Calls {
-    /// How many handlers were invoked.
+    /// Returns how many handlers were invoked.
     pub fn made(&self) -> usize {
         self.made.load(Ordering::Acquire)
     }
 
-    /// Waits until so many handlers wait at the gate, or have passed it.
+    /// Waits until this many handlers wait at the gate, or have passed it.
     pub fn wait_for(&self, handlers: usize) {
         until("handlers have come to the gate", || self.gate.0.lock().unwrap().waiting >= handlers);
     }
 
-    /// Lets the handlers go on that wait, and all that are to come.
+    /// Releases all handlers, waiting and future.
     pub fn open_gate(&self) {
         self.gate.0.lock().unwrap().is_open = true;
         self.gate.1.notify_all();
     }
 
-    /// Waits at the gate, as a handler or what performs an effect.
+    /// Waits at the gate, as a handler or an effect.
     pub fn pass_gate(&self) {
         let mut gate = self.gate.0.lock().unwrap();
         gate.waiting += 1;
         let (_gate, wait) = self.gate.1.wait_timeout_while(gate, PATIENCE, |gate| !gate.is_open).unwrap();
-        assert!(!wait.timed_out(), "nobody opened the gate");
+        assert!(!wait.timed_out(), "the gate was not opened");
     }
 
-    /// A service of one protocol: `greet`, `echo`, `zeros`, `wait`, `place`.
+    /// Returns a service of one protocol: `greet`, `echo`, `zeros`, `wait`, `place`.
     pub fn service(&self) -> Arc<Service> {
         let counted = || {
             let made = self.made.clone();
@@ -127,18 +127,18 @@ impl Calls {
         Arc::new(Service::builder("test-server").protocol(protocol).build().unwrap())
     }
 
-    /// An endpoint of this service that compresses nothing.
+    /// Returns an endpoint of this service that compresses nothing.
     pub fn endpoint(&self) -> EndpointBuilder {
         Endpoint::builder(self.service(), system_entropy).compress(false)
     }
 
-    /// A server of this service.
+    /// Returns a server of this service.
     pub fn server(&self) -> HttpServer {
         HttpServer::new(self.endpoint().build().unwrap())
     }
 }
 
-/// A server that runs, on a port of its own. It stops when this is dropped.
+/// A running server, on its own port. It stops on drop.
 pub struct Running {
     pub handle: Handle,
     pub address: SocketAddr,
@@ -158,14 +158,14 @@ impl Running {
         Client::connect(self.address)
     }
 
-    /// Waits for its end, which something has to bring about.
+    /// Waits for its end, which the test must cause.
     pub fn join(mut self) -> Ended {
         let thread = self.thread.take().unwrap();
         until("the server ends", || thread.is_finished());
         thread.join().unwrap()
     }
 
-    /// Waits until no connection is left.
+    /// Waits until no connection is open.
     pub fn until_empty(&self) {
         until("every connection is gone", || self.handle.connections() == 0);
     }
@@ -177,7 +177,7 @@ impl Drop for Running {
         if let Some(thread) = self.thread.take()
             && comes_true(|| thread.is_finished())
         {
-            // A test that failed already says why.
+            // A test that has already failed gives the reason.
             let _ = thread.join();
         }
     }

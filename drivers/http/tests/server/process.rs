@@ -1,5 +1,5 @@
-//! The same test program as another process, told to run one test that is otherwise ignored; and what a process takes
-//! of the system.
+//! The same test program as another process, running one test that is otherwise ignored, and the resource usage of a
+//! process.
 
 use super::PATIENCE;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 
 /// Set for a process that was started by [`Process::start`].
 const STARTED: &str = "VGI_RPC_HTTP_TEST_PROCESS";
-/// Stands before what a process tells its parent; all else on its output is the test harness's.
+/// The prefix of lines for the parent; all other output is the test harness's.
 const TELLS: &str = "tells: ";
 
-/// Whether this process was started by [`Process::start`]: somebody who runs ignored tests by hand did not.
+/// Whether this process was started by [`Process::start`], and not by hand.
 pub fn is_started() -> bool {
     std::env::var_os(STARTED).is_some()
 }
 
-/// Tells the parent one line.
+/// Sends the parent one line.
 pub fn tell(line: &str) {
     println!("\n{TELLS}{line}");
     std::io::stdout().flush().unwrap();
 }
 
-/// Ends this process when its parent is no more, however that ended.
+/// Ends this process when its parent has ended.
 pub fn end_with_parent() {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
@@ -30,7 +30,7 @@ pub fn end_with_parent() {
     });
 }
 
-/// A child process. It is killed and waited for when it is dropped.
+/// A child process. It is killed and waited for on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -38,7 +38,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts this program's test of that name, with room for so many descriptors.
+    /// Starts this program's test of that name, with a limit on descriptors.
     pub fn start(test: &str, descriptors: usize) -> Self {
         let mut child = Command::new("/bin/sh")
             .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string()])
@@ -57,20 +57,20 @@ impl Process {
         self.child.id()
     }
 
-    /// The next line that it tells.
+    /// Returns the next line from the process.
     pub fn told(&mut self) -> String {
         let mut line = String::new();
         loop {
             line.clear();
             let count = self.output.read_line(&mut line).unwrap();
-            assert!(count > 0, "the process ended before it told anything");
+            assert!(count > 0, "the process ended without a line");
             if let Some((_, told)) = line.trim_end().split_once(TELLS) {
                 return told.to_owned();
             }
         }
     }
 
-    /// Sends it a signal.
+    /// Sends the process a signal.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
         assert!(status.success(), "{status}");
@@ -97,20 +97,20 @@ impl Drop for Process {
     }
 }
 
-/// Open descriptors of this process.
+/// Returns the number of open descriptors of this process.
 pub fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Threads of this process that serve connections.
+/// Returns the number of threads of this process that serve connections.
 pub fn workers() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    // A thread may end while it is looked at.
+    // A thread may end during this look-up.
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
     names.filter(|name| name.trim() == "vgi-rpc").count()
 }
 
-/// A number of bytes that `/proc/PID/status` gives in KiB, such as `VmRSS` and `VmHWM`.
+/// Returns a number of bytes that `/proc/PID/status` states in KiB, like `VmRSS` and `VmHWM`.
 pub fn memory(process: u32, name: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();

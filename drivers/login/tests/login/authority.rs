@@ -1,4 +1,4 @@
-//! An authorization server of a few lines: discovery, codes with PKCE, device codes, and refresh tokens that rotate.
+//! A small authorization server: discovery, codes with PKCE, device codes, and refresh tokens that rotate.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_protocol::http::pkce;
 
-/// Which tokens there are, and whether the resource server still takes them.
+/// All tokens, and whether the resource server still accepts them.
 pub type Issued = Arc<Mutex<BTreeMap<String, bool>>>;
 
 pub struct Authority {
@@ -24,16 +24,16 @@ pub struct State {
     /// The challenge of each code.
     pub codes: BTreeMap<String, String>,
     pub refresh_token: Option<String>,
-    /// How long the next access tokens live, in seconds.
+    /// The lifetime of the next access tokens, in seconds.
     pub life: u64,
     pub gives_refresh: bool,
-    /// What the next questions with a device code are answered, before there are tokens.
+    /// The errors returned for the next polls with a device code, before tokens.
     pub device_errors: VecDeque<&'static str>,
     /// How long a refresh takes.
     pub refresh_delay: Duration,
-    /// What refreshes are answered in place of tokens.
+    /// The response to refreshes in place of tokens.
     pub refresh_error: Option<(u16, &'static str)>,
-    /// The grant types of the forms that came, in their order.
+    /// The grant types of the received forms, in order.
     pub grants: Vec<String>,
     pub forms: Vec<BTreeMap<String, String>>,
     pub has_browser_flow: bool,
@@ -95,17 +95,17 @@ impl Authority {
         self.state.lock().unwrap()
     }
 
-    /// How often tokens were asked for in this way.
+    /// Returns how often tokens were requested with this grant type.
     pub fn count(&self, grant: &str) -> usize {
         self.state().grants.iter().filter(|known| known.ends_with(grant)).count()
     }
 
-    /// The resource server refuses all tokens that there are, as expired.
+    /// Makes the resource server refuse all current tokens as expired.
     pub fn expire_all(&self) {
         self.issued.lock().unwrap().values_mut().for_each(|is_good| *is_good = false);
     }
 
-    /// What a browser does whose person signs in: the redirect that it comes back with, as parameters.
+    /// Plays the browser of a person who signs in. Returns the redirect, with its parameters.
     pub fn sign_in(&self, url: &str) -> (String, BTreeMap<String, String>) {
         let (endpoint, query) = url.split_once('?').unwrap();
         assert_eq!(endpoint, format!("{}/authorize", self.issuer));
@@ -161,7 +161,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, issued: &Issued, issuer: 
     let head = format!(
         "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
-    // Whoever has read enough goes away.
+    // A client that has read enough may disconnect.
     let _ = stream.write_all((head + &document).as_bytes());
 }
 
@@ -211,7 +211,7 @@ fn token(
             if let Some((status, code)) = state.refresh_error {
                 return (status, json!({"error": code, "error_description": form["refresh_token"]}));
             }
-            // Each serves once.
+            // Each can be used once.
             if state.refresh_token.take() != Some(form["refresh_token"].clone()) {
                 return error("invalid_grant");
             }

@@ -1,4 +1,4 @@
-//! Signing in with a browser, which the tests play.
+//! Signing in with a browser, played by the tests.
 
 use crate::authority::Authority;
 use crate::served::{Server, exchange, get, greet, head};
@@ -13,7 +13,7 @@ use vgi_rpc_http::client::ResponseError;
 use vgi_rpc_login::{LoginError, open_browser};
 use vgi_rpc_protocol::external::UrlPolicy;
 
-/// A function that plays a browser: it comes back with what `change` makes of an honest redirect, and reports the status.
+/// Returns a function that plays a browser: it follows an honest redirect changed by `change`, and reports the status.
 fn browser(
     authority: &Arc<Authority>,
     report: Sender<Option<u16>>,
@@ -47,7 +47,7 @@ fn a_call_that_is_refused_signs_in_and_is_made_again() {
     assert_eq!((form["client_id"].as_str(), form.get("client_secret")), ("cli", None));
     assert_eq!(form["resource"], server.url, "RFC 8707");
     assert!(!format!("{login:?} {http:?}").contains("secret"));
-    // Afterwards the port is closed, and the code is used up.
+    // Afterwards the port is closed, and the code is used.
     assert_eq!(get(&form["redirect_uri"], &BTreeMap::new()), None);
     login.sign_out().unwrap();
     assert!(!login.is_signed_in());
@@ -66,9 +66,9 @@ fn stray_requests_do_not_end_a_login() {
         let report = report.clone();
         thread::spawn(move || {
             let host = uri.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
-            // Connections that say nothing, as browsers open them.
+            // Connections that send nothing, as browsers open them.
             let idle: Vec<_> = (0..40).map(|_| TcpStream::connect(&host).unwrap()).collect();
-            // A head that is too long is refused before its end, although it begins as the redirect does.
+            // A head that is too long is refused before its end, although it begins like the redirect.
             let mut long = head(&uri, &redirect, "X: ");
             long.push_str(&"a".repeat((16 << 10) + 1 - long.len()));
             report.send(exchange(&uri, &long)).unwrap();
@@ -89,7 +89,7 @@ fn stray_requests_do_not_end_a_login() {
             ] {
                 report.send(get(&uri, redirect)).unwrap();
             }
-            // What was the redirect once is nothing any more.
+            // The former redirect is now refused.
             while let Some(status) = get(&uri, &redirect) {
                 assert_eq!(status, 410);
                 thread::sleep(Duration::from_millis(5));
@@ -101,7 +101,7 @@ fn stray_requests_do_not_end_a_login() {
     });
     let login = login.build().unwrap();
     assert_eq!(greet(&server.http(&login)).unwrap(), "Hello, ann!");
-    // With the login goes the function that reports, so that the reports end.
+    // Dropping the login drops the function that reports, so the reports end.
     drop(login);
     let statuses: Vec<_> = statuses.iter().collect();
     assert_eq!(statuses, [Some(400), Some(404), Some(404), Some(400), Some(400), Some(200), None]);
@@ -121,7 +121,7 @@ fn a_redirect_of_another_issuer_ends_the_login() {
         assert!(error.to_string().contains("expected the authorization server"), "{error}");
         assert_eq!(statuses.recv().unwrap(), Some(400));
     }
-    assert_eq!(authority.count("authorization_code"), 0, "no code went anywhere");
+    assert_eq!(authority.count("authorization_code"), 0, "no code was sent");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_login_that_fails_says_why() {
     let wrong = sign_in(20_000, |_, redirect| drop(redirect.insert("code".into(), "another-code".into())));
     assert!(matches!(&wrong, LoginError::Refused { code, .. } if code == "invalid_grant"), "{wrong}");
     assert!(!format!("{wrong} {wrong:?}").contains("another-code"));
-    // Nothing can ask a person: the refusal stands as it is.
+    // It has no way to ask a person: the refusal is returned unchanged.
     let silent = server.login().build().unwrap();
     assert_eq!(silent.sign_in(), Err(LoginError::NotInteractive));
     let silent = server.login().build().unwrap();
@@ -152,7 +152,7 @@ fn a_login_that_fails_says_why() {
 fn metadata_of_another_resource_are_refused() {
     let authority = Arc::new(Authority::new());
     let server = Server::new(&authority);
-    // The same server by another name: what it publishes is of the first one.
+    // The same server by another name: its metadata name the first one.
     let other = server.url.replace("127.0.0.1", "localhost");
     let (report, _statuses) = channel();
     let open = browser(&authority, report, |_, _| {});
@@ -167,7 +167,7 @@ fn a_function_that_waits_for_the_person_does_not_keep_them_out() {
     let authority = Arc::new(Authority::new());
     let server = Server::new(&authority);
     let played = authority.clone();
-    // It returns when the browser has been answered, as a browser in the foreground does.
+    // It returns when the browser has its response, like a browser in the foreground.
     let login = server.login().browser(move |url: &str| {
         let (uri, redirect) = played.sign_in(url);
         assert_eq!(get(&uri, &redirect), Some(200));
@@ -175,7 +175,7 @@ fn a_function_that_waits_for_the_person_does_not_keep_them_out() {
     });
     let login = login.time_limit(Duration::from_secs(5)).build().unwrap();
     login.sign_in().unwrap();
-    // One that never returns costs no more than the time limit.
+    // A function that never returns costs no more than the time limit.
     let login = server.login().browser(|_: &str| {
         thread::sleep(Duration::from_secs(30));
         Ok(())
@@ -200,7 +200,7 @@ fn the_policy_is_asked_about_other_servers_alone() {
     let login = server.login().browser(browser(&authority, report, |_, _| {})).policy(policy);
     login.build().unwrap().sign_in().unwrap();
     assert_eq!(*asked.lock().unwrap(), [authority.issuer.clone()].into());
-    // It can forbid them.
+    // The policy can forbid them.
     let login = server.login().browser(|_: &str| panic!("none is opened")).policy(UrlPolicy::https_public());
     assert!(matches!(login.build().unwrap().sign_in(), Err(LoginError::Unavailable(_))));
     assert_eq!(authority.count("authorization_code"), 1);

@@ -21,7 +21,7 @@ fn a_person_types_a_code() {
     let login = login.build().unwrap();
     let started = Instant::now();
     assert_eq!(greet(&server.http(&login)).unwrap(), "Hello, ann!");
-    assert!(started.elapsed().as_millis() >= 1900, "it waits before each question");
+    assert!(started.elapsed().as_millis() >= 1900, "it waits before each poll");
     assert_eq!(*shown.lock().unwrap(), [("WXYZ".to_owned(), format!("{}/tv", authority.issuer))]);
     assert_eq!(authority.count("device_code"), 2);
     assert_eq!(authority.state().forms[0]["client_id"], "tv");
@@ -54,7 +54,7 @@ fn a_code_takes_the_place_of_a_browser_that_is_not_there() {
     let login = server.login().browser(no_browser).device_code(|_| Ok(())).build().unwrap();
     login.sign_in().unwrap();
     assert_eq!(authority.count("device_code"), 1);
-    // The same where the authorization server has none.
+    // The same if the authorization server has no browser flow.
     authority.state().has_browser_flow = false;
     let other = Server::new(&authority);
     let login = other.login().browser(|_| panic!("none is opened")).device_code(|_| Ok(())).build().unwrap();

@@ -1,4 +1,4 @@
-//! Clients that sign in, against an authorization server of the tests' own and a server of this workspace, all on real sockets.
+//! Clients that sign in, against the tests' own authorization server and a server of this workspace, on real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod authority;

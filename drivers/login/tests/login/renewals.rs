@@ -1,4 +1,4 @@
-//! Tokens that expire while calls are made.
+//! Tokens that expire between calls.
 
 use crate::authority::Authority;
 use crate::served::{Server, greet};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use vgi_rpc_http::client::{HttpClient, HttpOptions, ResponseError};
 use vgi_rpc_login::{Login, LoginBuilder};
 
-/// A login by device code that counts how often the person is asked.
+/// Returns a login by device code that counts how often it asks the person.
 fn counted(builder: LoginBuilder) -> (Login, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
@@ -21,7 +21,7 @@ fn counted(builder: LoginBuilder) -> (Login, Arc<AtomicUsize>) {
     (login.build().unwrap(), asked)
 }
 
-/// Twelve calls at the same time; all must be answered.
+/// Makes twelve concurrent calls, which must all succeed.
 fn twelve(http: &HttpClient) {
     let start = Barrier::new(12);
     thread::scope(|scope| {
@@ -48,7 +48,7 @@ fn twelve_calls_that_wait_cause_one_refresh_and_one_login() {
     // None of them has a token at first.
     twelve(&http);
     assert_eq!((asked.load(Ordering::Acquire), authority.count("device_code")), (1, 1));
-    // The server finds all of them expired.
+    // The server considers all of them expired.
     authority.state().refresh_delay = Duration::from_millis(200);
     authority.expire_all();
     twelve(&http);
@@ -65,7 +65,7 @@ fn a_token_is_renewed_before_it_expires() {
     let server = Server::new(&authority);
     let (login, asked) = counted(server.login());
     let http = server.http(&login);
-    // By the client's own clock it has expired at once, and the server never sees it.
+    // By the client's clock it expires at once, and the server never receives it.
     authority.state().life = 0;
     login.sign_in().unwrap();
     authority.state().life = 3600;
@@ -109,17 +109,18 @@ fn a_refusal_that_a_token_does_not_mend_stands() {
         assert!(matches!(error.transport_cause(), Some(ResponseError::Unauthorized(_))), "{error}");
         (authority.count("refresh_token"), asked.load(Ordering::Acquire))
     };
-    // A refreshed token that is refused too: the call is made twice, and no more. A person who has signed in here is not asked again.
+    // A refreshed token that is also refused: the call is made only twice. A person who has just signed in is not asked
+    // again.
     assert_eq!(is_refused(), (1, 1));
     assert_eq!(is_refused(), (1, 1));
-    // Who is known and not permitted is not asked to sign in.
+    // A known caller without permission is not asked to sign in.
     let scopeless = Scopeless(login);
     let http = HttpOptions::default().credentials(scopeless).build(&server.url).unwrap();
     assert!(greet(&http).is_err());
     assert_eq!((authority.count("refresh_token"), asked.load(Ordering::Acquire)), (1, 1));
 }
 
-/// Sends a token that is known and not permitted, and leaves refusals to a login.
+/// Sends a token without permission, and passes refusals to a login.
 struct Scopeless(Login);
 
 impl vgi_rpc_http::client::Credentials for Scopeless {
@@ -171,7 +172,7 @@ fn an_outage_does_not_fail_calls_whose_token_is_valid() {
     authority.state().refresh_error = Some((503, "temporarily_unavailable"));
     thread::sleep(Duration::from_millis(2100));
     greet(&server.http(&login)).unwrap();
-    assert_eq!(authority.count("refresh_token"), 1, "half of its life is over");
+    assert_eq!(authority.count("refresh_token"), 1, "half of its lifetime is over");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A server of this workspace that takes the tokens of an authorization server.
+//! A server of this workspace that accepts the tokens of an authorization server.
 
 use crate::authority::{Authority, Issued};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use vgi_rpc_protocol::service::Service;
 
 #[service(name = "test.Login.v1")]
 trait Hello {
-    /// Greets somebody.
+    /// Returns a greeting.
     fn greet(&self, name: &str) -> Result<String, RpcError>;
 }
 
@@ -56,7 +56,7 @@ impl Server {
     }
 
     pub fn with(authority: &Authority, change: impl FnOnce(ProtectedResource) -> ProtectedResource) -> Self {
-        // Its metadata have its port in them.
+        // Its metadata contain its port.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = format!("http://127.0.0.1:{port}");
         let resource = ProtectedResource::new(url.clone(), [authority.issuer.clone()]).unwrap();
@@ -87,12 +87,12 @@ pub fn greet(http: &HttpClient) -> Result<String, CallError> {
     HelloClient::new(http.client()).greet("ann")
 }
 
-/// A request to the port of a login: the status of the reply, or nothing if none came.
+/// Sends a request to the port of a login. Returns the status, or `None` without a response.
 pub fn get(uri: &str, parameters: &BTreeMap<String, String>) -> Option<u16> {
     exchange(uri, &head(uri, parameters, "\r\n"))
 }
 
-/// The head of a request, with these bytes after the header `Host`.
+/// Returns the head of a request, with these bytes after the header `Host`.
 pub fn head(uri: &str, parameters: &BTreeMap<String, String>, rest: &str) -> String {
     let (host, path) = uri.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
@@ -100,13 +100,13 @@ pub fn head(uri: &str, parameters: &BTreeMap<String, String>, rest: &str) -> Str
     format!("GET /{path}?{} HTTP/1.1\r\nHost: {host}\r\n{rest}", query.join("&"))
 }
 
-/// Sends a request to the host of this URI: the status of the reply, or nothing if none came.
+/// Sends a request to the host of this URI. Returns the status, or `None` without a response.
 pub fn exchange(uri: &str, request: &str) -> Option<u16> {
     let host = uri.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let mut stream = TcpStream::connect(host).ok()?;
     stream.write_all(request.as_bytes()).ok()?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply).ok()?;
-    assert!(!reply.contains("code-"), "the page repeats nothing");
+    assert!(!reply.contains("code-"), "the page contains no code");
     reply.split(' ').nth(1)?.parse().ok()
 }

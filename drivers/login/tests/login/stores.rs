@@ -1,4 +1,4 @@
-//! Tokens that are kept between runs.
+//! Tokens that are stored between runs.
 
 use crate::authority::Authority;
 use crate::served::{Server, greet};
@@ -21,7 +21,7 @@ fn a_login_is_kept_between_runs() {
     greet(&server.http(&first)).unwrap();
     assert_eq!(first.store_error(), None);
     drop(first);
-    // Nobody is asked, and the refresh token is the one that was saved.
+    // No person is asked, and the refresh token is the saved one.
     let second = server.login().store(store()).build().unwrap();
     assert!(second.is_signed_in());
     greet(&server.http(&second)).unwrap();
@@ -34,7 +34,7 @@ fn a_login_is_kept_between_runs() {
     assert_eq!((authority.count("device_code"), authority.count("refresh_token")), (1, 2));
     third.sign_out().unwrap();
     assert!(!path.exists());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left beside it");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no other file remains");
 }
 
 #[cfg(unix)]
@@ -57,7 +57,7 @@ fn a_file_that_others_can_read_is_refused() {
         let builder = vgi_rpc_login::Login::builder("https://a.example").store(FileTokenStore::new(&path));
         assert!(matches!(builder.build(), Err(SetupError::Store(_))));
     }
-    // A link is not followed, and a pipe is not waited for.
+    // A link is not followed, and a pipe is not read.
     let (link, pipe) = (folder.path().join("link"), folder.path().join("pipe"));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     std::os::unix::fs::symlink(&path, &link).unwrap();
@@ -69,18 +69,18 @@ fn a_file_that_others_can_read_is_refused() {
         store.save(&vec![b'a'; length]).unwrap();
         assert_eq!(store.load().is_ok(), is_loaded, "{length}");
     }
-    // Only a superuser can give the file to another user.
+    // Only a superuser can change the file's owner.
     store.save(b"one").unwrap();
     if std::os::unix::fs::chown(&path, Some(1), None).is_ok() {
         assert_eq!(store.load().unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
         assert!(store.load().unwrap_err().to_string().contains("another user"));
     }
-    // A file that cannot be put in its place is not left beside it.
+    // If a file cannot be renamed into place, it is removed.
     let folder_of_one = folder.path().join("folder");
     fs::create_dir_all(folder_of_one.join("login.json")).unwrap();
     assert!(FileTokenStore::new(folder_of_one.join("login.json")).save(b"one").is_err());
     assert_eq!(fs::read_dir(&folder_of_one).unwrap().count(), 1);
-    // A folder that is gone: what was there before is not touched, and the error is reported.
+    // A deleted folder: the previous tokens are untouched, and the error is reported.
     let nowhere = FileTokenStore::new(folder.path().join("gone/login.json"));
     assert!(nowhere.save(b"one").is_err() && nowhere.load().unwrap().is_none());
 }
@@ -105,7 +105,7 @@ fn a_login_at_another_server_is_not_used() {
     login.sign_in().unwrap();
     assert!(matches!(other.login().store(store.clone()).build(), Err(SetupError::Saved(_))));
     assert!(server.login().store(store.clone()).build().unwrap().is_signed_in());
-    // A refresh token that is refused is not kept.
+    // A refused refresh token is not kept.
     authority.expire_all();
     authority.state().refresh_error = Some((400, "invalid_grant"));
     let login = server.login().store(store.clone()).build().unwrap();
@@ -151,7 +151,7 @@ fn a_login_that_the_settings_do_not_allow_is_not_used() {
     {
         assert!(!is_used(again().scopes(scopes.iter().copied())), "{scopes:?}");
     }
-    // As if it were exchanged by the server that is called.
+    // As if the called server had exchanged it.
     let document = store.load().unwrap().unwrap();
     let text = String::from_utf8(document.to_vec()).unwrap();
     let published = text.replace("\"is_published_endpoint\":false", "\"is_published_endpoint\":true");
@@ -168,12 +168,12 @@ fn a_token_goes_to_its_own_server_alone() {
     let login = server.login().device_code(|_| Ok(())).build().unwrap();
     login.sign_in().unwrap();
     assert_eq!(greet(&server.http(&login)).unwrap(), "Hello, ann!");
-    // The other server would take it.
+    // The other server would accept it.
     let error = greet(&other.http(&login)).unwrap_err();
     assert!(error.to_string().contains("another server") || format!("{error:?}").contains("another server"));
     let sent = login.authorization(&server.url).unwrap().unwrap();
-    assert!(!format!("{sent:?}").contains(sent.to_str().unwrap()), "no log shows it");
-    // A refusal by another server renews nothing, nor does one that says neither why nor where to sign in.
+    assert!(!format!("{sent:?}").contains(sent.to_str().unwrap()), "it cannot be logged");
+    // A refusal by another server causes no renewal, nor does one that states neither a reason nor where to sign in.
     let refusal = Unauthorized::from_response(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b"no").unwrap();
     assert_eq!(login.refused(&server.url, Some(&sent), &refusal).unwrap(), None);
     let mut expired = refusal;

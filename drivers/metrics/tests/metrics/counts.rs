@@ -1,4 +1,4 @@
-//! The numbers of a server as it is used.
+//! The counters of a server in use.
 
 use crate::server::{BUDGET, PROTOCOL, call, run, until};
 use crate::text_format::parse;
@@ -36,7 +36,7 @@ fn calls_connections_and_memory_are_counted() {
     assert!(answer.durations.sum > Duration::ZERO && answer.durations.sum < Duration::from_secs(60));
     let fail = of(&metrics, "fail").unwrap();
     assert_eq!((fail.ok, fail.failed), (0, vec![(Code::Unknown, 2)]));
-    assert!(of(&metrics, "no_such_method").is_none(), "a name that a stranger made up");
+    assert!(of(&metrics, "no_such_method").is_none(), "a name that a client made up");
 
     let snapshot = metrics.snapshot();
     let (name, server) = &snapshot.servers[0];
@@ -48,7 +48,7 @@ fn calls_connections_and_memory_are_counted() {
     until("the connection closes", || metrics.snapshot().servers[0].1.open == 0);
     running.drain();
     until("the server is gone", || metrics.snapshot().servers.is_empty());
-    assert_eq!(of(&metrics, "answer").unwrap().ok, 3, "what it did is not");
+    assert_eq!(of(&metrics, "answer").unwrap().ok, 3, "its work is not");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_others_count_is_on_the_page_too() {
     let running = run(&metrics, |server| server.access_log(log));
     let mut client = running.connect();
     call(&mut client, "answer").unwrap();
-    // The client has asked what kind the method is, too.
+    // The client has also queried the method's kind.
     until("records are written", || metrics.snapshot().access_log.unwrap().written >= 2);
     let samples = parse(&metrics.snapshot().prometheus());
     let value = |name: &str, labels: &[(&str, &str)]| {
@@ -83,7 +83,7 @@ fn what_others_count_is_on_the_page_too() {
 #[test]
 fn segments_of_shared_memory_are_counted_by_their_users() {
     let metrics = Metrics::new();
-    assert!(!metrics.snapshot().prometheus().contains("shm"), "nothing shares memory");
+    assert!(!metrics.snapshot().prometheus().contains("shm"), "no connection shares memory");
     let [server, client] = [Counters::default(), Counters::default()];
     metrics.shared_memory("unix", &server);
     metrics.shared_memory("client", &client);
@@ -108,7 +108,7 @@ fn segments_of_shared_memory_are_counted_by_their_users() {
     }
 }
 
-/// The samples of the threads that perform effects: how many wait, and how many are performed.
+/// The samples of the effect threads: how many effects wait, and how many are performed.
 fn effects(metrics: &Metrics) -> Option<(f64, f64)> {
     let samples = parse(&metrics.snapshot().prometheus());
     let value = |name: &str| {
@@ -131,7 +131,7 @@ fn effects_that_wait_and_that_are_performed_are_counted() {
     let metrics = Metrics::new();
     metrics.effects("questions", &performer);
     metrics.effects("none", &Performer::none());
-    assert_eq!(metrics.snapshot().effects.len(), 1, "what performs nothing has no numbers");
+    assert_eq!(metrics.snapshot().effects.len(), 1, "a server without effects has no such samples");
     let mut inbox = performer.inbox(Waker::noop().clone());
     assert_eq!(effects(&metrics), Some((0.0, 0.0)));
     for id in 0..3 {
@@ -147,5 +147,5 @@ fn effects_that_wait_and_that_are_performed_are_counted() {
     }
     until("all are performed", || effects(&metrics) == Some((0.0, 0.0)));
     drop((inbox, performer));
-    assert_eq!(effects(&metrics), None, "they are gone, since nothing keeps the threads");
+    assert_eq!(effects(&metrics), None, "no samples without threads");
 }

@@ -1,4 +1,4 @@
-//! The events that servers and access logs tell operators.
+//! The events that servers and access logs emit for operators.
 
 use crate::server::{call, run, until};
 use std::io::Write as _;
@@ -10,7 +10,7 @@ mod kept;
 
 use kept::Kept;
 
-/// Whether a line has all of these in it.
+/// Whether a line contains all of these.
 fn told(parts: &[&str]) -> bool {
     Kept::everywhere().has(parts)
 }
@@ -25,7 +25,7 @@ fn a_server_tells_where_it_listens_whom_it_refuses_and_how_it_ends() {
     let mut client = running.connect();
     call(&mut client, "answer").unwrap();
     assert!(told(&["TRACE vgi_rpc_reactor", "accepted a connection"]));
-    // It has spoken and does not give way, so another one waits.
+    // It has made a request, so it is not closed to make room; another connection waits.
     let waiting = TcpStream::connect(&running.address).unwrap();
     until("it is told that one waits", || {
         told(&["WARN vgi_rpc_reactor", "as many as may be", "connections=1"])
@@ -36,7 +36,7 @@ fn a_server_tells_where_it_listens_whom_it_refuses_and_how_it_ends() {
     assert!(told(&["INFO vgi_rpc_reactor", "draining"]));
     assert!(told(&["INFO vgi_rpc_reactor", "message=drained", &address]));
 
-    // One that says nothing gives way.
+    // A silent connection is closed to make room.
     let running = run(&metrics, |server| server.max_connections(1));
     let mut silent = TcpStream::connect(&running.address).unwrap();
     until("it is accepted", || running.handle.connections() == 1);
@@ -57,7 +57,7 @@ fn an_access_log_tells_of_trouble_once_and_of_its_end() {
     let running = run(&metrics, |server| server.access_log(log.clone()));
     let mut client = running.connect();
     call(&mut client, "answer").unwrap();
-    // The file cannot be moved aside to where a folder is.
+    // The file cannot be moved aside: a folder has that name.
     let _ = std::fs::remove_file(&in_the_way);
     std::fs::create_dir(&in_the_way).unwrap();
     std::fs::write(in_the_way.join("kept"), b"x").unwrap();

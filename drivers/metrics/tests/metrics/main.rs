@@ -1,4 +1,4 @@
-//! What servers count, the page of it, and the events that they tell operators.
+//! Server counters, their page, and events for operators.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The page on an address of its own.
+//! The page on its own address.
 
 use crate::server::{call, run, service, until};
 use crate::text_format::parse;
@@ -8,7 +8,7 @@ use vgi_rpc_http::{Ended, PageServer};
 use vgi_rpc_metrics::{CONTENT_TYPE, Metrics};
 use vgi_rpc_protocol::http::{Endpoint, OperatorPage};
 
-/// What is answered to a request: status, headers in small letters, body.
+/// Returns the response to a request: status, headers in lower case, body.
 fn ask(address: SocketAddr, request: &str, host: &str) -> (u16, String, String) {
     let mut socket = TcpStream::connect(address).unwrap();
     write!(socket, "{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
@@ -43,7 +43,7 @@ fn the_page_is_served_on_an_address_of_its_own() {
     assert_eq!(ask(address, "GET /metrics", "rebound.example").0, 421, "a page of another site");
     assert_eq!(ask(address, "what is this\r\n", "localhost").0, 400);
 
-    // The connection ends with the first answer, also for a request with a body, which is not read.
+    // The connection is closed after the first response, even if the request's body was not read.
     let mut socket = TcpStream::connect(address).unwrap();
     socket
         .write_all(

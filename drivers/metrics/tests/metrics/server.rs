@@ -1,4 +1,4 @@
-//! A server that is counted, and waiting for what is to happen.
+//! A server with counters, and waiting for conditions.
 
 use arrow_schema::DataType;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Running {
     thread: JoinHandle<Result<Ended, SocketServerError>>,
 }
 
-/// A service with a method that succeeds and one that fails.
+/// Returns a service with a method that succeeds and one that fails.
 pub fn service(metrics: &Metrics) -> Arc<Service> {
     let answer = Method::new("answer").returns(DataType::Int64).unary(|_, _| Ok(42_i64));
     let fail = Method::new("fail")
@@ -44,7 +44,7 @@ impl Running {
         ConnectOptions::default().tcp(&self.address).unwrap()
     }
 
-    /// Ends it in good order.
+    /// Drains it.
     pub fn drain(self) {
         self.handle.drain(Duration::from_secs(20));
         assert_eq!(self.thread.join().unwrap().unwrap(), Ended::Drained);

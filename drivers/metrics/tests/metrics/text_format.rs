@@ -1,11 +1,11 @@
-//! A strict parser of the text format of Prometheus.
+//! A strict parser for the text format of Prometheus.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A name with its labels.
 pub type Key = (String, BTreeMap<String, String>);
 
-/// The samples of a page, of which everything holds that the format demands.
+/// Returns the samples of a page, after checking every rule of the format.
 pub fn parse(page: &str) -> HashMap<Key, f64> {
     assert!(page.ends_with('\n'), "the last line ends");
     let mut samples: HashMap<Key, f64> = HashMap::new();
@@ -24,7 +24,7 @@ pub fn parse(page: &str) -> HashMap<Key, f64> {
             family = Some((name.to_owned(), kind.to_owned()));
         } else {
             let (key, value) = sample(line);
-            let (name, kind) = family.as_ref().unwrap_or_else(|| panic!("{line}: of no family"));
+            let (name, kind) = family.as_ref().unwrap_or_else(|| panic!("{line}: it belongs to no family"));
             let suffix = key.0.strip_prefix(name.as_str()).unwrap_or_else(|| panic!("{line}: not of {name}"));
             let suffixes: &[&str] = if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
             assert!(suffixes.contains(&suffix), "{line}");
@@ -73,7 +73,7 @@ fn sample(line: &str) -> (Key, f64) {
     ((name.to_owned(), labels), value.parse().unwrap())
 }
 
-/// Buckets grow with their bounds, and the last one has all.
+/// Checks that buckets grow with their bounds, and that the last one contains all values.
 fn check_histograms(samples: &HashMap<Key, f64>) {
     let mut buckets: HashMap<Key, Vec<(f64, f64)>> = HashMap::new();
     for ((name, labels), count) in samples {

@@ -1,4 +1,4 @@
-//! Calls of a client: spans, their injection into requests, and metrics.
+//! Calls by a client: spans, their injection into requests, and metrics.
 
 use crate::support::*;
 use arrow_array::RecordBatch;
@@ -78,7 +78,7 @@ fn a_stream_is_one_span_of_the_client_and_the_parent_of_all_its_requests() {
         stream.exchange(&number(1)).unwrap();
         stream.exchange(&number(2)).unwrap();
         stream.cancel().unwrap();
-        // The request that cancels is no call.
+        // The cancel request is not a call.
         let spans = setup.spans();
         let kinds: Vec<_> = spans.iter().map(|span| span.kind).collect();
         let expected: [&[_]; 2] = [&["server", "client"], &["server", "server", "server", "client"]];
@@ -103,7 +103,7 @@ fn every_error_is_one_to_the_client() {
         assert_eq!(span.attributes["rpc.vgi_rpc.error_code"], "NOT_FOUND");
         assert_eq!(span.attributes["rpc.vgi_rpc.error_type"], "ValueError");
         assert_eq!(span.events.len(), 1);
-        // The client goes on.
+        // The client continues.
         client.call::<String>(&remote().method("echo"), (("text", "x"),)).unwrap();
         assert_eq!(setup.span().status, "ok");
     }
@@ -123,7 +123,7 @@ fn a_lost_connection_ends_the_span() {
     assert_eq!(span.attributes["rpc.vgi_rpc.error_code"], "UNAVAILABLE");
     let points = setup.points("rpc.client.requests");
     assert_eq!(points.len(), 1);
-    assert_eq!(points[0].attributes["rpc.method"], "_OTHER", "no server has said that it has this method");
+    assert_eq!(points[0].attributes["rpc.method"], "_OTHER", "no server has confirmed this method");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn without_tracing_the_current_span_is_passed_on() {
         context.span().end();
         let outer = setup.span();
         assert_eq!(sent, format!("00-{}-{}-01 none", outer.trace, outer.id));
-        // Outside of it, what the application sends is left alone.
+        // Outside of it, the application's own value is unchanged.
         let metadata: Metadata = [("traceparent", "its own")].into_iter().collect();
         let remote = remote();
         let method = remote.method("parent").with_metadata(metadata);

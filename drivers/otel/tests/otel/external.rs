@@ -1,4 +1,4 @@
-//! Transfers of external objects: spans below those of their calls, without what signs their URLs.
+//! Transfers of external objects: spans below those of their calls, without the signatures of their URLs.
 
 use crate::receiver::Received;
 use crate::support::*;
@@ -16,7 +16,7 @@ use vgi_rpc_protocol::effect::{Answers, Completion, Failure, FailureReason, Ques
 use vgi_rpc_protocol::external::{Externalisation, FetchOptions, Location, UrlPolicy};
 use vgi_rpc_protocol::service::CallContext;
 
-/// What signs URLs here.
+/// The signature in all URLs.
 const SIGNATURE: &str = "s3cr3t-signature";
 
 /// A store of objects, which it serves over HTTP.
@@ -49,7 +49,7 @@ impl Store {
         stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
     }
 
-    /// Performs a server's effects, and says which span is current meanwhile.
+    /// Performs a server's effects, and records the current span.
     fn perform(&self, url: &str, seen: &Arc<Mutex<Vec<String>>>) -> impl Fn(&Request) -> Completion + use<> {
         let (store, url, seen) = (self.0.clone(), url.to_owned(), seen.clone());
         move |request| {
@@ -77,7 +77,7 @@ fn admit(_: &CallContext, answers: &Answers) -> Result<(), vgi_rpc_protocol::ser
 fn named<'a>(spans: &'a [Received], name: &str, kind: &str) -> &'a Received {
     let mut found = spans.iter().filter(|span| span.name == name && span.kind == kind);
     let span = found.next().unwrap_or_else(|| panic!("{name} is missing in {spans:#?}"));
-    assert!(found.next().is_none(), "{name} is there twice in {spans:#?}");
+    assert!(found.next().is_none(), "{name} occurs twice in {spans:#?}");
     span
 }
 
@@ -109,7 +109,7 @@ fn transfers_stand_under_their_calls_and_show_no_signature() {
     assert_eq!((&server.parent, &upload.parent, &fetch.parent), (&called.id, &server.id, &called.id));
     assert!(spans.iter().all(|span| span.trace == called.trace));
     assert_eq!([server, called, upload, fetch].map(|span| span.status), ["ok", "ok", "unset", "ok"]);
-    // The question of admission is asked within the span of the call, and the object stored within its own.
+    // The admission question runs within the call's span, and the upload within its own.
     assert_eq!(*seen.lock().unwrap(), [ids(server), ids(upload)]);
     let shown = format!("{url}/objects/0");
     assert_eq!((&upload.attributes["url"], &fetch.attributes["url"]), (&shown.clone().into(), &shown.into()));
@@ -121,7 +121,7 @@ fn transfers_stand_under_their_calls_and_show_no_signature() {
     let all = format!("{spans:?}");
     assert!(!all.contains(SIGNATURE) && !all.contains("pass"), "{all}");
 
-    // An object that is gone.
+    // A deleted object.
     let before = store.0.lock().unwrap().clone();
     let lost = store.clone();
     let gone = setup.otel.perform(move |request: &Request| {

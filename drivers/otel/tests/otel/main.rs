@@ -1,4 +1,4 @@
-//! Spans and metrics as a receiver of OTLP gets them: of servers, clients and external objects, on sockets.
+//! Spans and metrics that an OTLP receiver gets from servers, clients and external objects, on sockets.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 

@@ -1,4 +1,4 @@
-//! A receiver of OTLP over HTTP, as protobuf, on a socket of its own.
+//! A receiver of OTLP over HTTP with protobuf, on its own socket.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -45,7 +45,7 @@ pub struct Point {
     pub description: String,
     /// `sum` or `histogram`.
     pub kind: &'static str,
-    /// The sum, or how many values the histogram has.
+    /// The sum, or the number of values of the histogram.
     pub count: u64,
     /// The sum of a histogram's values.
     pub sum: f64,
@@ -61,7 +61,7 @@ struct State {
     points: Vec<Point>,
 }
 
-/// What was exported to a URL.
+/// The exports to one URL.
 #[derive(Clone)]
 pub struct Receiver {
     pub url: String,
@@ -69,7 +69,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Receives from now on, until the process ends.
+    /// Starts a receiver that runs until the process ends.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -84,12 +84,12 @@ impl Receiver {
         Self { url, state }
     }
 
-    /// The spans that have come since this was called last, in the order in which they ended.
+    /// Returns the spans received since the last call, in the order in which they ended.
     pub fn take_spans(&self) -> Vec<Received> {
         std::mem::take(&mut self.state.lock().unwrap().spans)
     }
 
-    /// The points of the last export of metrics.
+    /// Returns the points of the last export of metrics.
     pub fn points(&self) -> Vec<Point> {
         self.state.lock().unwrap().points.clone()
     }
@@ -122,7 +122,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
         match path.as_str() {
             "/v1/traces" => state.lock().unwrap().spans.extend(spans_of(&body)),
             "/v1/metrics" => state.lock().unwrap().points = points_of(&body),
-            _ => panic!("nothing is exported to {path}"),
+            _ => panic!("unexpected export to {path}"),
         }
         let answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
         stream.write_all(answer).unwrap();
@@ -200,7 +200,7 @@ fn points_of_metric(scope: &[String; 2], metric: Metric) -> Vec<Point> {
                 ..point("histogram", values.count, values.sum.unwrap_or_default(), values.attributes)
             })
             .collect(),
-        other => panic!("no metric is of this kind: {other:?}"),
+        other => panic!("unexpected kind of metric: {other:?}"),
     }
 }
 
@@ -215,7 +215,7 @@ fn attributes_of(pairs: Vec<KeyValue>) -> Map<String, Value> {
         Some(AnyValue::BoolValue(truth)) => (pair.key, truth.into()),
         Some(AnyValue::IntValue(number)) => (pair.key, number.into()),
         Some(AnyValue::DoubleValue(number)) => (pair.key, number.into()),
-        other => panic!("no attribute is of this kind: {other:?}"),
+        other => panic!("unexpected kind of attribute: {other:?}"),
     };
     pairs.into_iter().map(value).collect()
 }

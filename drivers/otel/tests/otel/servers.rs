@@ -1,4 +1,4 @@
-//! Calls of a server: spans, what is current where, parents, statuses, metrics, and callers that are not let in.
+//! Calls to a server: spans, the current span, parents, statuses, metrics, and refused callers.
 
 use crate::support::*;
 use opentelemetry::Context;
@@ -33,7 +33,7 @@ fn the_span_is_current_where_the_handler_runs_and_nowhere_else() {
             assert_eq!(seen, ids(span));
             assert_eq!((span.kind, span.parent.as_str(), span.status), ("server", "", "ok"));
         }
-        // Its thread has run handlers, and has no span any more.
+        // Its thread has run handlers, and has no current span.
         let none: String = client.call(&remote().method("echo"), (("text", "x"),)).unwrap();
         assert_eq!(none, "x");
         setup.spans();
@@ -86,7 +86,7 @@ fn the_parent_is_that_of_the_metadata_and_then_that_of_the_headers() {
         (with_header(), &with, format!("{other} none"), "2222222222222222"),
         (connect_tcp(&service), &with, format!("{other} none"), "2222222222222222"),
     ] {
-        // What a handler sees is the same.
+        // A handler sees the same.
         assert_eq!(client.call::<String>(method, ()).unwrap(), expected);
         let spans = setup.spans();
         let span = spans.iter().find(|span| span.name == "vgi_rpc/parent").unwrap();
@@ -94,7 +94,7 @@ fn the_parent_is_that_of_the_metadata_and_then_that_of_the_headers() {
         let state = if expected.ends_with("vendor=x") { "vendor=x" } else { "" };
         assert_eq!(span.state, state);
     }
-    // Two headers, or one that is not well formed, name no span.
+    // Two headers, or a malformed one, name no span.
     let twice = header("traceparent", &traceparent())
         .header(http::HeaderName::from_static("traceparent"), other.parse().unwrap());
     for options in [twice, header("traceparent", "00-nothing-01")] {
@@ -174,7 +174,7 @@ fn unknown_names_make_no_series_and_no_span() {
     }
 }
 
-/// The first bucket of the SDK's own bounds would hold all that takes less than 5 s.
+/// The first bucket of the SDK's default bounds would contain everything below 5 s.
 #[test]
 fn durations_are_in_buckets_of_seconds() {
     let setup = Setup::new();
@@ -192,7 +192,7 @@ fn durations_are_in_buckets_of_seconds() {
     }
 }
 
-/// Who may call: those with a header, whose value decides.
+/// Authenticates callers by the value of a header.
 fn authenticate(request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
     match request.header("x-caller")? {
         Some("ann") => Ok(AuthContext::new("test", "ann")
@@ -308,7 +308,7 @@ fn what_is_turned_off_is_not_made() {
     assert!(setup.points("rpc.server.requests").is_empty());
 }
 
-/// Keeps the lines that an access log has.
+/// Collects the lines of an access log.
 struct Lines(Arc<Mutex<Vec<String>>>);
 
 struct LinesScope(Arc<Mutex<Vec<String>>>);

@@ -1,4 +1,4 @@
-//! A service to call, servers that run until the process ends, and providers that export to a receiver.
+//! A service, servers that run until the process ends, and providers that export to a receiver.
 
 use crate::receiver::{Point, Received, Receiver};
 use arrow_array::cast::AsArray;
@@ -29,7 +29,7 @@ use vgi_rpc_unix::SocketServer;
 pub const PROTOCOL: &str = "test.Otel.v1";
 pub const SERVER_ID: &str = "otel-server";
 
-/// What traces and measures, and where that goes.
+/// The tracing and metrics providers, and their receiver.
 pub struct Setup {
     pub otel: Otel,
     pub receiver: Receiver,
@@ -54,26 +54,26 @@ impl Setup {
         Self { otel: Otel::new(change(config)), receiver, tracer, meter }
     }
 
-    /// The spans that have ended since this was called last.
+    /// Returns the spans that have ended since the last call.
     pub fn spans(&self) -> Vec<Received> {
         self.receiver.take_spans()
     }
 
-    /// The one span that has ended since.
+    /// Returns the only span that has ended since then.
     pub fn span(&self) -> Received {
         let spans = self.spans();
         assert_eq!(spans.len(), 1, "{spans:#?}");
         spans.into_iter().next().unwrap()
     }
 
-    /// All points of one metric.
+    /// Returns all points of one metric.
     pub fn points(&self, name: &str) -> Vec<Point> {
         self.meter.force_flush().unwrap();
         self.receiver.points().into_iter().filter(|point| point.name == name).collect()
     }
 }
 
-/// The ids of the span that is current on this thread: trace, a dash, span.
+/// Returns the ids of the current span of this thread: trace, a dash, span.
 pub fn current() -> String {
     Context::map_current(|context| {
         let span = context.span();
@@ -153,7 +153,7 @@ pub fn remote() -> Remote {
     Remote::new(PROTOCOL)
 }
 
-/// Serves on TCP, and gives the address.
+/// Serves on TCP. Returns the address.
 pub fn serve_tcp(service: Arc<Service>, performer: Option<Performer>) -> String {
     let server = SocketServer::new(service);
     let server = match performer {
@@ -170,7 +170,7 @@ pub fn connect_tcp(service: &Arc<Service>) -> Client {
     vgi_rpc_unix::connect_tcp(&serve_tcp(service.clone(), None)).unwrap()
 }
 
-/// Serves over HTTP, and gives the URL.
+/// Serves over HTTP. Returns the URL.
 pub fn serve_http(service: &Arc<Service>, build: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> String {
     let endpoint = build(Endpoint::builder(service.clone(), vgi_rpc_http::system_entropy)).build().unwrap();
     let bound = HttpServer::new(endpoint).bind_tcp("127.0.0.1:0").unwrap();

@@ -1,5 +1,4 @@
-//! Another protocol for the event loop: requests are lines, answers are lines, and what they ask for is in
-//! [`Lines::request`].
+//! Another protocol for the event loop: requests and responses are lines; [`Lines::request`] lists the requests.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 mod waits;
@@ -15,33 +14,33 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step};
 
-/// Long enough for anything that is to happen at all.
+/// Longer than any step that succeeds.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A longer line is refused.
 const MAX_LINE: usize = 1 << 10;
-/// More output than this is sent before anything else.
+/// If there is more output than this, it is sent before anything else.
 const MUCH_OUTPUT: usize = 64 << 10;
 /// Memory lent for the rest of a body at a time.
 const BODY_CHUNK: usize = 1 << 20;
 
-/// What the connections share with the test.
+/// State that the connections share with the test.
 #[derive(Clone, Default)]
 pub struct World {
     pub gate: Gate,
-    /// Machines that were told to release memory.
+    /// Machines that were asked to release memory.
     pub released: Arc<AtomicUsize>,
-    /// Machines that were told of their peer's end.
+    /// Machines that were notified of their peer's end.
     pub hung_up: Arc<AtomicUsize>,
-    /// Machines that there are.
+    /// Machines that exist.
     pub machines: Arc<AtomicUsize>,
     pub polls: Arc<AtomicUsize>,
     pub completed: Arc<AtomicUsize>,
     pub waits: Waits,
     /// Machines panic when they are dropped.
     pub drops_panic: Arc<AtomicBool>,
-    /// Writes that took output.
+    /// Writes that sent output.
     pub writes: Arc<AtomicUsize>,
-    /// Machines are woken as soon as there is a waker.
+    /// Machines are woken as soon as they have a waker.
     pub wakes_at_once: Arc<AtomicBool>,
 }
 
@@ -71,7 +70,7 @@ impl Acceptor for World {
     }
 }
 
-/// Lets work wait until the test says so.
+/// Blocks jobs until the test opens it.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<(Mutex<(usize, bool)>, Condvar)>);
 
@@ -86,7 +85,7 @@ impl Gate {
         }
     }
 
-    /// Waits until so many works have come.
+    /// Waits until this many jobs have arrived.
     pub fn wait_for(&self, works: usize) {
         let mut state = self.0.0.lock().unwrap();
         let deadline = Instant::now() + PATIENCE;
@@ -107,17 +106,17 @@ pub struct Lines {
     world: World,
     origin: Origin,
     seed: u64,
-    /// What came and was not yet taken up.
+    /// Input that has not been processed.
     line: Vec<u8>,
-    /// A body that is coming in: its length, and what came of it.
+    /// A body that is being received: its length, and the part so far.
     body: Option<(usize, Vec<u8>)>,
     lent: Vec<u8>,
     output: Segments,
     closes: Option<Closing>,
     drains: bool,
-    /// What others have for this connection, and its waker.
+    /// Messages for this connection, and its waker.
     told: Told,
-    /// It waits for that.
+    /// It waits for these messages.
     waits: bool,
     /// It wakes itself at every poll.
     spins: bool,
@@ -142,7 +141,7 @@ enum Closing {
 /// Bytes to be sent.
 pub struct Segments {
     bytes: VecDeque<Bytes>,
-    /// How often some were taken.
+    /// How many writes there were.
     writes: Arc<AtomicUsize>,
 }
 
@@ -180,17 +179,17 @@ impl Buf for Segments {
             }
             self.bytes.pop_front();
         }
-        assert_eq!(count, 0, "more was taken than there was");
+        assert_eq!(count, 0, "more was sent than was available");
     }
 }
 
-/// What is done on a thread: it gives the answer.
+/// A job for a worker thread, which produces the response.
 pub enum Task {
     Echo(String),
     Wait(Gate),
-    /// Takes so many milliseconds.
+    /// Sleeps for this many milliseconds.
     Sleep(u64),
-    /// Tells something first.
+    /// Sends a message first.
     Tell(Told, String, Gate),
     Panic,
 }
@@ -232,13 +231,13 @@ impl Lines {
             "sleep" => return Some(Task::Sleep(rest.parse().unwrap())),
             "wait" => return Some(Task::Wait(self.world.gate.clone())),
             "tell" => return Some(Task::Tell(self.told.clone(), rest.into(), self.world.gate.clone())),
-            // So many bytes are told.
+            // Sends a message of this many bytes.
             "tell-much" => {
                 let text = "x".repeat(rest.parse().unwrap());
                 return Some(Task::Tell(self.told.clone(), text, self.world.gate.clone()));
             }
             "panic" => return Some(Task::Panic),
-            // The answer is what somebody tells.
+            // The response is the message that another thread sends.
             "park" => {
                 self.waits = true;
                 self.world.waits.park(&self.told);
@@ -247,12 +246,12 @@ impl Lines {
                 self.waits = true;
                 self.spins = true;
             }
-            // The machine wakes itself, before it says that it waits.
+            // The machine wakes itself, before it returns that it waits.
             "nudge" => {
                 self.waits = true;
                 self.told.tell("nudged");
             }
-            // The body's length in bytes; the answer is their number and their sum.
+            // The body's length in bytes; the response is their number and their sum.
             "body" => {
                 let mut begun = std::mem::take(&mut self.line);
                 let length = rest.parse().unwrap();
@@ -273,13 +272,13 @@ impl Lines {
                 let seed = self.seed.to_string();
                 self.say(&seed);
             }
-            // So many segments of 1 KiB.
+            // This many segments of 1 KiB.
             "flood" => {
                 let segment = Bytes::from(vec![b'x'; 1 << 10]);
                 (0..rest.parse().unwrap()).for_each(|_| self.output.push(segment.clone()));
                 self.say("");
             }
-            // So many segments that are still to be sent when the work begins.
+            // This many segments that are unsent when the job begins.
             "flood-wait" => {
                 let segment = Bytes::from(vec![b'x'; 1 << 10]);
                 (0..rest.parse().unwrap()).for_each(|_| self.output.push(segment.clone()));
@@ -295,7 +294,7 @@ impl Lines {
         None
     }
 
-    /// Says what it was told. True if that was something.
+    /// Sends the received messages. Returns true if there were any.
     fn say_told(&mut self) -> bool {
         let told = self.told.take();
         told.iter().for_each(|line| self.say(line));
@@ -339,7 +338,7 @@ impl Machine for Lines {
         if self.line.is_empty() && self.body.is_none() {
             self.closes = Some(Closing::AtOnce);
         }
-        // Otherwise more is needed than there will be.
+        // Otherwise more is needed than will arrive.
     }
 
     fn release_memory(&mut self) {
@@ -347,7 +346,7 @@ impl Machine for Lines {
     }
 
     fn complete(&mut self, done: String) {
-        assert!(self.is_at_work, "a work is completed once");
+        assert!(self.is_at_work, "a job is completed once");
         self.world.completed.fetch_add(1, Ordering::SeqCst);
         self.is_at_work = false;
         self.say_told();

@@ -1,4 +1,4 @@
-//! How a test reaches a machine that waits, or whose work is out: it tells it something, and wakes it.
+//! How a test reaches a machine that waits or is busy: it sends a message and wakes the machine.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ impl Told {
         self.waker.wake_by_ref();
     }
 
-    /// True if the last line says so.
+    /// Whether the last line asks to close.
     pub(super) fn is_to_close(&self) -> bool {
         self.lines.lock().unwrap().last().is_some_and(|line| line == "close")
     }
@@ -35,7 +35,7 @@ impl Told {
     }
 }
 
-/// Connections that wait to be told something.
+/// Connections that wait for a message.
 #[derive(Clone, Default)]
 pub struct Waits(Arc<Mutex<VecDeque<Told>>>);
 
@@ -48,7 +48,7 @@ impl Waits {
         self.0.lock().unwrap().len()
     }
 
-    /// The first of them.
+    /// Returns the first of them.
     pub fn pop(&self) -> Option<Told> {
         self.0.lock().unwrap().pop_front()
     }

@@ -1,4 +1,4 @@
-//! A server of lines that ends with the test, and its clients.
+//! A server of lines that stops at the end of the test, and its clients.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 use crate::lines::{PATIENCE, World};
@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use vgi_rpc_reactor::{Address, Ended, Handle, Listener, Options, Reactor, Timeout, Timeouts};
 
-/// A server that ends with the test.
+/// A server that stops at the end of the test.
 pub struct Running {
     pub world: World,
     pub address: Address,
@@ -79,7 +79,7 @@ impl Client {
         Self(BufReader::new(socket))
     }
 
-    /// That nothing comes for a while, of what must not come at all.
+    /// Asserts that nothing arrives for a while.
     pub fn expect_silence(&mut self, time: Duration) {
         self.0.get_ref().set_read_timeout(Some(time)).unwrap();
         let read = self.0.read(&mut [0]);
@@ -102,7 +102,7 @@ impl Client {
         self.line()
     }
 
-    /// Everything until the server closes.
+    /// Reads until the server closes.
     pub fn rest(&mut self) -> String {
         let mut rest = String::new();
         self.0.read_to_string(&mut rest).unwrap();
@@ -118,7 +118,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Options with timeouts of which the test sets some; the others are as good as none.
+/// Returns options with timeouts set by the test; the other timeouts are effectively disabled.
 pub fn options(set: impl FnOnce(&mut Timeouts)) -> Options {
     let mut options = Options::default();
     for timeout in [&mut options.timeouts.head, &mut options.timeouts.body, &mut options.timeouts.output] {

@@ -1,4 +1,4 @@
-//! Captures as files of tests.
+//! Captures as test files.
 
 use crate::support::*;
 use bytes::Bytes;
@@ -41,7 +41,7 @@ fn a_capture_becomes_a_golden_conversation() {
     assert!(chunks.windows(2).all(|pair| pair[0][0] != pair[1][0]), "they alternate");
 }
 
-/// Adding a conversation leaves all other lines of an index as they are.
+/// Adding a conversation leaves all other lines of an index unchanged.
 fn added_to_an_index(golden: &Golden) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/index.json");
     let index = std::fs::read_to_string(path).unwrap();

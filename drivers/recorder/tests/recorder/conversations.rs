@@ -1,4 +1,4 @@
-//! What was recorded is replayed with the same output, in either role.
+//! Recorded conversations are replayed with the same output, in either role.
 
 use crate::support::*;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use vgi_rpc_protocol::service::{Protocol, Service, TransportKind};
 use vgi_rpc_recorder::replay::{Player, Replayed, kinds_of, to_client, to_service};
 use vgi_rpc_recorder::{Capture, Direction, Role, What};
 
-/// Calls of [`talk`].
+/// The number of calls of [`talk`].
 const CALLS: usize = 9;
 
 /// Replays a capture of a pipe or a socket to both machines.
@@ -19,7 +19,7 @@ fn replay(capture: &Capture) {
     let service = service();
     let replayed = to_service(capture, service.clone()).unwrap();
     assert_eq!(replayed.differences, Vec::<String>::new());
-    // A header is a stream of its own.
+    // A header is a separate stream.
     assert_eq!((replayed.compared, replayed.skipped), (CALLS + 1, 0));
     let mut finished = 0;
     let count = |event: &Event| finished += usize::from(matches!(event, Event::Finished));
@@ -133,7 +133,7 @@ fn another_service_is_found_out_by_what_it_says() {
     assert!(said.contains("expected \"< INFO: echoing\", got \"< error: "), "{said}");
 }
 
-/// A server that says something else is found out.
+/// A different server output is detected.
 fn differences_are_found(mut capture: Capture) {
     for record in &mut capture.records {
         if let What::Sent(bytes) = &mut record.what

@@ -1,4 +1,4 @@
-//! The events that report on captures.
+//! The events about captures.
 
 use crate::support::*;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ fn captures_that_begin_and_that_are_full_are_events() {
         }
     });
     let begun = kept.with(&["INFO vgi_rpc_recorder", "is being recorded"]);
-    assert_eq!(begun.len(), 1, "clients decide how often it happens: {begun:?}");
+    assert_eq!(begun.len(), 1, "clients control how often it happens: {begun:?}");
     for part in ["transport=pipe", "begun=1", "left_out=0"] {
         assert!(begun[0].contains(part), "{begun:?}");
     }
@@ -35,7 +35,7 @@ fn captures_that_begin_and_that_are_full_are_events() {
 
 #[test]
 fn captures_that_cannot_be_written_are_events() {
-    // The thread of the recorder emits it.
+    // The recorder's thread emits it.
     let kept = Kept::everywhere();
     let recording = Recording::new(|options| options.pause_after_trouble(Duration::ZERO));
     let path = recording.folder.path().to_owned();

@@ -1,4 +1,4 @@
-//! How much is recorded, where to, and what becomes of it when the disk does not take it.
+//! Limits on what is recorded, the target folder, and a disk that is full.
 
 use crate::support::*;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ fn a_capture_that_cannot_be_written_is_counted_and_nothing_else_happens() {
     let path = recording.folder.path();
     std::fs::remove_dir(path).unwrap();
     on_pipes(&recording.recorder, None, service(), |client| talk(client, &Metadata::new()));
-    // The capture before is counted when the next begins to be written.
+    // The previous capture is counted when the next one begins to be written.
     while troubles.load(Ordering::Relaxed) == 0 {
         std::thread::yield_now();
     }
@@ -83,7 +83,7 @@ fn a_folder_must_be_there() {
     assert!(error.to_string().contains("expected a folder"), "{error}");
 }
 
-/// A connection that is open when the recorder ends is written as far as it went.
+/// The capture of a connection that is open when the recorder ends is written up to that point.
 #[test]
 fn open_connections_are_written_at_the_end() {
     let recording = Recording::new(|options| options);
@@ -99,7 +99,7 @@ fn open_connections_are_written_at_the_end() {
     assert!(text.contains("[before]") && !text.contains("[after]"), "{text}");
 }
 
-/// A process that is about to end does not wait for ever.
+/// A process that is about to end does not wait forever.
 #[test]
 fn closing_has_a_limit() {
     let (wait, waits) = std::sync::mpsc::channel::<()>();

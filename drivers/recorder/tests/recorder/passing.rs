@@ -1,4 +1,4 @@
-//! Connections that are not recorded, or not any more: their bytes are neither looked at nor copied.
+//! Connections that are not, or no longer, recorded: their bytes are neither inspected nor copied.
 
 use crate::support::Recording;
 use bytes::{Buf, Bytes};
@@ -9,7 +9,7 @@ use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_reactor::{Acceptor, Job, Layer, Machine, Origin, Phase, Step};
 use vgi_rpc_recorder::{Direction, RecordedOutput, Recorder, RecordingMachine};
 
-/// What is recorded of a connection: so many exchanges of 110 bytes, whose two records count 64 more each.
+/// How much of a connection is recorded: this many exchanges of 110 bytes, whose two records count 64 more each.
 const EXCHANGES: usize = 4;
 const LIMIT: usize = EXCHANGES * (110 + 2 * 64);
 /// How much memory the machine lends.
@@ -19,7 +19,7 @@ static OUTPUT: [u8; 100] = [7; 100];
 
 struct Lending;
 
-/// Lends memory of its own, and counts what it is given.
+/// Lends its own memory, and counts the bytes that it receives.
 struct Lender {
     memory: Vec<u8>,
     taken: usize,
@@ -74,12 +74,12 @@ fn accept(recorder: &Recorder) -> RecordingMachine<Lender> {
     acceptor.accept(&Origin::Tcp(None), 0, Waker::noop().clone())
 }
 
-/// Whether what goes through is copied, in either direction.
+/// Whether bytes are copied, in either direction.
 #[track_caller]
 fn is_copied(machine: &mut RecordingMachine<Lender>) -> bool {
     let copies_input = match machine.read_buf() {
         Some(lent) => {
-            assert_eq!(lent.len(), LENT, "the memory of the machine inside");
+            assert_eq!(lent.len(), LENT, "the memory of the inner machine");
             machine.advance(10);
             false
         }
@@ -104,7 +104,7 @@ fn a_connection_is_copied_until_its_capture_is_full_and_no_longer() {
     let mut machine = accept(&recording.recorder);
     let copied: Vec<bool> = (0..100).map(|_| is_copied(&mut machine)).collect();
     assert_eq!(copied, [[true].repeat(EXCHANGES), [false].repeat(100 - EXCHANGES)].concat());
-    assert_eq!(machine.held_bytes(), 100 * 10, "the machine inside got everything");
+    assert_eq!(machine.held_bytes(), 100 * 10, "the inner machine received everything");
     let (_, capture) = recording.capture();
     let recorded = capture.bytes(Direction::Received).len() + capture.bytes(Direction::Sent).len();
     assert!(capture.is_capped);
@@ -127,7 +127,7 @@ fn a_connection_is_not_copied_once_the_recorder_is_closed() {
     let recording = Recording::new(|options| options);
     let mut machine = accept(&recording.recorder);
     assert!(is_copied(&mut machine));
-    // What was lent before is still taken, and output that was copied is still sent.
+    // Memory that was already lent is still accepted, and copied output is still sent.
     assert!(machine.read_buf().is_none());
     assert!(recording.recorder.close(Duration::from_secs(60)));
     machine.receive(&[1; 2000]);
@@ -151,8 +151,8 @@ fn no_connection_begins_to_be_copied_for_a_while_after_a_capture_could_not_be_wr
         std::thread::yield_now();
     }
     assert!((0..10).all(|_| !is_copied(&mut accept(&recording.recorder))));
-    assert_eq!(recording.recorder.begun(), 2, "they are not among the connections that are wanted");
-    // What is recorded already is written if that can be done by then.
+    assert_eq!(recording.recorder.begun(), 2, "they are not selected for recording");
+    // Already recorded data is written if that is possible by then.
     assert!(is_copied(&mut open));
     std::fs::create_dir(recording.folder.path()).unwrap();
     drop(open);
@@ -160,7 +160,7 @@ fn no_connection_begins_to_be_copied_for_a_while_after_a_capture_could_not_be_wr
     assert_eq!((capture.header.dropped, capture.bytes(Direction::Received).len()), (1, 20));
 }
 
-/// What is read and written beyond the limit is not collected.
+/// Reads and writes beyond the limit are not collected.
 #[test]
 fn a_pair_of_streams_is_recorded_up_to_its_limit() {
     let recording = Recording::new(|options| options.max_bytes(LIMIT));

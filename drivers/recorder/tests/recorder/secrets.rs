@@ -1,4 +1,4 @@
-//! Calls that carry secrets, and captures that do not.
+//! Calls that carry secrets, and captures without them.
 
 use crate::support::*;
 use arrow_array::RecordBatch;
@@ -16,10 +16,10 @@ use vgi_rpc_protocol::service::{AuthContext, Method, Protocol, Service, Transpor
 use vgi_rpc_recorder::replay::to_service;
 use vgi_rpc_recorder::{Capture, Direction, PlaceholderKind, What};
 
-/// Every secret has this in it.
+/// A part of every secret.
 const SECRET: &str = "s3cr3t-of-the-caller";
 
-/// A service that resolves tokens and mints grants, for everybody.
+/// Returns a service that resolves tokens and mints grants, for every caller.
 fn identified() -> Arc<Service> {
     let resolver = Resolver::from_memory(|_| Ok(Some(TokenIdentity::new(format!("subject-{SECRET}")))));
     let identity = Identity::builder()
@@ -38,7 +38,7 @@ fn ann(_: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
     Ok(AuthContext::new("bearer", "ann").with_claim("auth_time", seconds))
 }
 
-/// Metadata of calls, with secrets under names that say so.
+/// Returns metadata of calls, with secrets under names that indicate them.
 fn metadata() -> Metadata {
     [
         ("x-api-key", format!("key-{SECRET}")),
@@ -59,7 +59,7 @@ fn talk_with_secrets(client: &mut Client) {
     talk(client, &metadata());
 }
 
-/// The file, its directions, and what coded bodies hold, without a secret in any.
+/// Asserts that neither the file, nor its directions, nor its decoded bodies contain a secret.
 fn expect_no_secret(file: &[u8], capture: &Capture) {
     let sees = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
     assert!(!sees(file));
@@ -67,7 +67,7 @@ fn expect_no_secret(file: &[u8], capture: &Capture) {
     let codecs = Codecs::new(CodecSettings::default());
     for direction in [Direction::Received, Direction::Sent] {
         let bytes = capture.bytes(direction);
-        assert!(!sees(&bytes), "also where a secret crosses records");
+        assert!(!sees(&bytes), "also if a secret spans records");
         for start in 0..bytes.len() {
             for (coding, magic) in
                 [(Coding::Gzip, &[0x1f, 0x8b, 8][..]), (Coding::Zstd, &[0x28, 0xb5, 0x2f, 0xfd])]
@@ -106,7 +106,7 @@ fn nothing_secret_is_in_captures_of_byte_streams() {
         assert!(text.contains("call vgi_rpc.Identity.v2 issue_grant"), "{text}");
         let replayed = to_service(&capture, identified()).unwrap();
         assert_eq!(replayed.differences, Vec::<String>::new());
-        // Two calls of identity's, and as many streams after them as may answer those.
+        // Two calls of identity's methods, and as many later streams as could answer them.
         assert!(replayed.compared >= 12 && replayed.skipped >= 2, "{replayed:?}");
     }
 }
@@ -146,7 +146,7 @@ fn nothing_secret_is_in_captures_of_http() {
     }
 }
 
-/// Sends bytes as they are, and returns what came back.
+/// Sends bytes unchanged, and returns the response.
 fn send(url: &str, request: &str) -> String {
     let mut socket = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     socket.write_all(request.as_bytes()).unwrap();
@@ -163,15 +163,15 @@ fn what_is_not_a_call_is_withheld() {
             "POST /_oauth/token?code={SECRET} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{SECRET}",
             SECRET.len()
         ),
-        // Chunks, the last of which never ends.
+        // Chunks without a last one.
         format!(
             "POST /test.Main.v1/echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/vnd.apache.arrow.stream\r\n\
              Transfer-Encoding: chunked\r\n\r\n{:x};{SECRET}\r\n{SECRET}\r\n0\r\n\r\n",
             SECRET.len()
         ),
-        // Not HTTP at all.
+        // Not HTTP.
         format!("{SECRET}\r\n\r\n"),
-        // Cut off in the middle of a head.
+        // Truncated within a head.
         format!("GET / HTTP/1.1\r\nAuthorization: {SECRET}\r\nConnection: close"),
     ];
     for request in requests {
@@ -203,7 +203,7 @@ fn expect_no_secret_at_all(file: &[u8]) {
     assert!(!file.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()));
 }
 
-/// Arrow streams that are damaged before the secret comes.
+/// Arrow streams that are damaged before the secret.
 #[test]
 fn what_cannot_be_read_is_withheld() {
     let recording = Recording::new(|options| options);
@@ -218,7 +218,7 @@ fn what_cannot_be_read_is_withheld() {
     assert!(capture.bytes(Direction::Received).iter().all(|byte| *byte == 0));
 }
 
-/// A service that answers like identity does on HTTP alone, under a name that may be hosted.
+/// Returns a service that responds as identity does only over HTTP, under a name that may be hosted.
 fn disguised() -> Arc<Service> {
     let issue = Method::new("issue").returns(DataType::Utf8).unary(|_, _| Ok(format!("grant-{SECRET}")));
     let identity = Protocol::new(DISGUISE).method(issue);
@@ -240,18 +240,18 @@ fn answers_of_identity_are_withheld_among_streams() {
         talk(client, &Metadata::new());
     });
     let (file, _) = recording.capture();
-    assert_eq!(count_secrets(&file), 2, "nothing says that the answers are secret");
+    assert_eq!(count_secrets(&file), 2, "nothing marks the results as secret");
     let redacted = unmasked(&file).redact([7; 32]);
     assert_eq!(count_secrets(&redacted.encode()), 0);
     let text = redacted.transcript().to_string();
-    assert!(text.contains("[after all]") && text.contains("[3.0]"), "other answers stay: {text}");
+    assert!(text.contains("[after all]") && text.contains("[3.0]"), "other results are kept: {text}");
 }
 
 fn count_secrets(bytes: &[u8]) -> usize {
     bytes.windows(SECRET.len()).filter(|part| *part == SECRET.as_bytes()).count()
 }
 
-/// A capture whose calls are identity's.
+/// Returns a capture whose calls are identity's.
 fn unmasked(file: &[u8]) -> Capture {
     let mut file = file.to_vec();
     for at in 0..file.len() - DISGUISE.len() {
@@ -262,7 +262,7 @@ fn unmasked(file: &[u8]) -> Capture {
     Capture::parse(&file).unwrap()
 }
 
-/// Streams that are no requests are answered by errors, so that the answers come later than requests alone would say.
+/// Invalid requests are answered with errors, so the results come later than the requests alone would suggest.
 #[test]
 fn answers_of_identity_are_withheld_behind_streams_that_are_no_requests() {
     let recording = Recording::new(|options| options);

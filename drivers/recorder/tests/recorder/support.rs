@@ -1,4 +1,4 @@
-//! A service, calls of it, and servers that are recorded.
+//! A service, calls to it, and recorded servers.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
@@ -119,7 +119,7 @@ pub fn remote() -> Remote {
     Remote::new("test.Main.v1")
 }
 
-/// Calls everything that the service has.
+/// Calls every method of the service.
 pub fn talk(client: &mut Client, metadata: &Metadata) {
     let remote = remote();
     let number = |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().value(0);
@@ -163,7 +163,7 @@ impl Recording {
         Self { folder, recorder }
     }
 
-    /// All captures, in the order in which they were written.
+    /// Returns all captures, in the order in which they were written.
     pub fn captures(&self) -> Vec<(Vec<u8>, Capture)> {
         assert!(self.recorder.close(Duration::from_secs(60)));
         files(self.folder.path())
@@ -175,7 +175,7 @@ impl Recording {
             .collect()
     }
 
-    /// The only capture.
+    /// Returns the only capture.
     pub fn capture(&self) -> (Vec<u8>, Capture) {
         let mut captures = self.captures();
         assert_eq!(captures.len(), 1);
@@ -193,7 +193,7 @@ pub fn files(folder: &Path) -> Vec<Vec<u8>> {
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-/// Serves on a socket while `act` runs, with its address.
+/// Serves on a socket while `act` runs with its address.
 pub fn on_socket(recorder: &Recorder, service: Arc<Service>, kind: TransportKind, act: impl FnOnce(&str)) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("socket");
@@ -210,7 +210,7 @@ pub fn on_socket(recorder: &Recorder, service: Arc<Service>, kind: TransportKind
     let handle = bound.handle();
     let thread = thread::spawn(|| bound.run());
     act(&address);
-    // The connections of clients that have gone are closed first.
+    // The connections of disconnected clients are closed first.
     handle.drain(Duration::from_secs(10));
     thread.join().unwrap().unwrap();
 }
@@ -219,7 +219,7 @@ pub fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-/// Serves over HTTP while `act` runs, with the URL.
+/// Serves over HTTP while `act` runs with the URL.
 pub fn on_http(
     recorder: &Recorder,
     service: Arc<Service>,
@@ -239,7 +239,7 @@ pub fn on_http(
     thread.join().unwrap().unwrap();
 }
 
-/// A client over HTTP that leaves bodies as they are, with one connection.
+/// Options for a client over HTTP with uncompressed bodies and one connection.
 pub fn plain() -> HttpOptions {
     HttpOptions::default().codings([]).compress_requests(false)
 }
@@ -265,7 +265,7 @@ impl vgi_rpc_client::Transport for Pipes {
     }
 }
 
-/// Serves on pipes while `act` runs. Both ends are recorded, in the order of client and server if they have recorders.
+/// Serves on pipes while `act` runs. Each end with a recorder is recorded, first the client, then the server.
 pub fn on_pipes(
     recorder: &Recorder,
     client: Option<&Recorder>,
@@ -284,7 +284,7 @@ pub fn on_pipes(
         Some(recorder) => Client::new(recorder.transport(pipes, TransportKind::Pipe), Limits::default()),
         None => Client::new(pipes, Limits::default()),
     };
-    // Otherwise it asks first what the methods are.
+    // Otherwise it first queries the kinds of the methods.
     caller = caller.check_kinds(false);
     act(&mut caller);
     caller.close().unwrap();

@@ -1,4 +1,4 @@
-//! Objects in an S3 server that checks signatures, dates and expiry, and what goes wrong there.
+//! Objects in an S3 server that checks signatures, dates and expiry, and its errors.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

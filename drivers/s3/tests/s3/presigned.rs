@@ -1,4 +1,4 @@
-//! A store that holds no credentials.
+//! A store without credentials.
 
 use crate::server::BUCKET;
 use crate::support::{batch, builder, fetch, hides_secrets, server, store, stored};
@@ -19,7 +19,7 @@ fn urls(pair: &UploadUrl) -> PresignedUrls {
     }
 }
 
-/// A store whose URLs this storage signs, and this function changes.
+/// Returns a store whose URLs this storage signs and this function modifies.
 fn presigned(
     signer: &S3Storage,
     change: impl Fn(Purpose, PresignedUrls) -> PresignedUrls + Send + Sync + 'static,
@@ -75,7 +75,7 @@ fn what_is_wrong_with_either_url_is_an_error() {
         other => panic!("{other:?}"),
     }
     let only_put = presigned(&signer, |_, urls| PresignedUrls { get: urls.put.clone(), ..urls });
-    assert!(only_put.put(store.object()).is_ok(), "it is not checked unless that is asked for");
+    assert!(only_put.put(store.object()).is_ok(), "it is not checked unless requested");
     match error(&only_put.check_get(true)) {
         PresignedError::Get(error) => assert_eq!(error.kind, TransferErrorKind::Status(403)),
         other => panic!("{other:?}"),

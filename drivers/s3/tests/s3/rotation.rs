@@ -11,7 +11,7 @@ use vgi_rpc_external::{ObjectStorage, unix_time};
 use vgi_rpc_protocol::effect::Completion;
 use vgi_rpc_s3::{Credentials, CredentialsError, S3ErrorKind, Secret};
 
-/// Gives the credentials of the current generation, `KEY0`, `KEY1` and so on, and counts how often it is asked.
+/// Returns the credentials of the current generation, `KEY0`, `KEY1` and so on, and counts the calls.
 fn provider(
     generation: &Arc<AtomicUsize>,
     asked: &Arc<AtomicUsize>,
@@ -57,7 +57,7 @@ fn no_store_fails_while_credentials_are_replaced() {
         let (id, before) = (format!("KEY{next}"), format!("KEY{}", next - 1));
         server.add_key(&id, SECRET, Some(&format!("token-of-{id}")));
         generation.store(next, Ordering::SeqCst);
-        // The second time the key stays, and its token expires.
+        // The second time only the token is replaced, which expires.
         if next == 2 {
             server.add_key(&before, SECRET, Some("another"));
         } else {
@@ -69,8 +69,8 @@ fn no_store_fails_while_credentials_are_replaced() {
     for thread in threads {
         thread.join().expect("each store succeeds");
     }
-    // Once at first, and once for each replacement: threads that are refused at the same time ask once, except for those that
-    // were refused before and noticed later.
+    // One call at first, and one for each replacement: threads that are refused at the same time share a call, except
+    // those that were refused before but noticed it later.
     let asked = asked.load(Ordering::SeqCst);
     assert!((4..=7).contains(&asked), "{asked}");
 }
@@ -82,7 +82,7 @@ fn credentials_are_replaced_before_they_expire() {
     for id in ["KEY0", "KEY1"] {
         server.add_key(id, SECRET, Some(&format!("token-of-{id}")));
     }
-    // So little that they are asked for anew each time.
+    // So short that they are requested each time.
     let lifetime = Some(Duration::from_secs(30));
     let storage = builder(&server).credentials(provider(&generation, &asked, lifetime)).build().unwrap();
     let store = store(&batch(10, 0), None);
@@ -126,7 +126,7 @@ fn clients_are_not_told_what_is_wrong_with_the_credentials() {
     let failing = || Err(CredentialsError::NoProfile { profile: "the-operators".to_owned() });
     let storage = builder(&server).credentials(failing).build().unwrap();
     let error = failure(&storage);
-    assert!(error.to_string().contains("the-operators"), "the operator is told: {error}");
+    assert!(error.to_string().contains("the-operators"), "the operator sees it: {error}");
     let failures = [storage.store(&store(&batch(10, 0), None)), storage.upload_urls(1)];
     for completion in failures {
         let Completion::Failed(failure) = &completion else { panic!("{completion:?}") };

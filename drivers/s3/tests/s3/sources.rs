@@ -1,4 +1,4 @@
-//! Where credentials come from: variables, shared files, and services that are asked.
+//! Sources of credentials: variables, shared files, and services.
 
 use crate::server::{Answer, Asked, Server};
 use crate::support::{SECRET, hides_secrets, server};
@@ -18,7 +18,7 @@ fn environment(pairs: &[(&str, &str)]) -> Environment {
     Environment::from_pairs(pairs.iter().copied())
 }
 
-/// The credentials: the id, the token, and when they expire. The secret is that of the tests.
+/// Returns the credentials: the id, the token, and the expiry. The secret is that of the tests.
 #[track_caller]
 fn provided(source: &impl ProvideCredentials) -> (String, Option<String>, Option<Duration>) {
     let credentials: Credentials = source.provide().unwrap();
@@ -40,7 +40,7 @@ fn is_missing(source: &impl ProvideCredentials) {
     assert!(matches!(error(source), CredentialsError::NotConfigured { .. }));
 }
 
-/// A server that answers every request like this.
+/// Returns a server that answers every request like this.
 fn service(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Server {
     let server = server();
     server.set_front(move |asked| Some(answer(asked)));
@@ -127,7 +127,7 @@ fn shared_files() {
         let expected = CredentialsError::Unsupported { profile: profile_name, setting };
         assert_eq!(error(&source(profile)), expected);
     }
-    // What is changed while the process runs is read again.
+    // Changes while the process runs are read again.
     let default = source("");
     fs::write(path("credentials"), format!("[default]\n{}", keys("ROTATED"))).unwrap();
     assert_eq!(provided(&default).0, "ROTATED");
@@ -144,7 +144,7 @@ fn shared_files() {
     }
     let nothing = [("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"), ("AWS_CONFIG_FILE", "/dev/null")];
     is_missing(&ProfileCredentials::new(environment(&nothing)));
-    // A home that is no folder has no such files.
+    // A home that is not a folder has no such files.
     let no_folder = elsewhere.to_str().unwrap();
     is_missing(&ProfileCredentials::new(environment(&[("HOME", no_folder)])));
 }
@@ -179,7 +179,7 @@ fn web_identity() {
     let asked = server.take_log().remove(0);
     assert_eq!((&*asked.method, &*asked.path), ("POST", "/"));
     assert_eq!(asked.headers["content-type"], "application/x-www-form-urlencoded");
-    // A profile may name the token as well.
+    // A profile may also contain the token.
     let config = format!(
         "[profile web]\nrole_arn = r\nweb_identity_token_file = {token}\nregion = eu-west-1\n[profile half]\n\
          web_identity_token_file = {token}\n"
@@ -221,7 +221,7 @@ fn container() {
         let file = source(("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path));
         assert!(matches!(error(&file), CredentialsError::File { .. }), "{path}");
     }
-    // The path is what entitles to the credentials.
+    // The path authorizes the request for credentials.
     let nowhere = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/v2/credentials/id")];
     let found = error(&ContainerCredentials::new(environment(&nowhere)));
     assert!(found.to_string().contains("http://127.0.0.1:1"), "{found}");

@@ -1,4 +1,4 @@
-//! What the tests share: a server with a storage, objects, and checks that nothing shows a secret.
+//! Helpers: a server with a storage, objects, and checks that no output contains a secret.
 
 use crate::server::{BUCKET, Server};
 use arrow_array::{Int64Array, RecordBatch};
@@ -17,7 +17,7 @@ use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_s3::{Credentials, Environment, S3Builder, S3Error, S3Storage, Secret};
 
 pub const ID: &str = "AKIDEXAMPLE";
-/// What every key of the tests has in it.
+/// A part of every key of the tests.
 pub const SECRET: &str = "s3cr3t";
 
 pub fn server() -> Server {
@@ -30,7 +30,7 @@ pub fn credentials(id: &str, token: Option<&str>) -> Credentials {
     credentials
 }
 
-/// A storage with attempts that follow one another quickly.
+/// Returns a storage with short delays between attempts.
 pub fn builder(server: &Server) -> S3Builder {
     let backoff = Backoff { retries: 3, first: Duration::from_millis(10), ..Backoff::default() };
     S3Storage::builder(BUCKET)
@@ -41,14 +41,14 @@ pub fn builder(server: &Server) -> S3Builder {
         .time_limit(Duration::from_secs(30))
 }
 
-/// A batch of so many numbers, from a seed. Half of their bits are zero, so that they can be compressed.
+/// Returns a batch of this many numbers, from a seed. Half of their bits are zero, so that they can be compressed.
 pub fn batch(rows: usize, seed: u64) -> RecordBatch {
     let mixed = |n: usize| ((n as u64 + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as i64;
     let column = Int64Array::from_iter_values((0..rows).map(mixed));
     RecordBatch::try_from_iter_with_nullable([("n", Arc::new(column) as _, false)]).unwrap()
 }
 
-/// The effect that stores a batch.
+/// Returns the effect that stores a batch.
 pub fn store(batch: &RecordBatch, coding: Option<Coding>) -> Store {
     let externalisation = Externalisation { threshold: 1, coding, ..Externalisation::default() };
     let (schema, metadata) = (EncodedSchema::new(batch.schema()).unwrap(), Metadata::new());
@@ -57,7 +57,7 @@ pub fn store(batch: &RecordBatch, coding: Option<Coding>) -> Store {
     externalisation.externalise(cycle, &schema, 0, &codecs, &Budget::new(1 << 30).account()).unwrap()
 }
 
-/// Stores a batch. Returns where it is.
+/// Stores a batch. Returns its location.
 #[track_caller]
 pub fn stored(storage: &impl ObjectStorage, store: &Store) -> Location {
     match storage.store(store) {
@@ -72,7 +72,7 @@ pub fn fetcher() -> HttpFetcher {
     HttpFetcher::new(options).unwrap()
 }
 
-/// Fetches an object that has to be this batch, under a policy.
+/// Fetches an object under a policy, and checks that it is this batch.
 pub fn fetch(
     location: &Location,
     batch: &RecordBatch,
@@ -91,7 +91,7 @@ pub fn fetch(
     }
 }
 
-/// The error of storing a batch, which shows no secret.
+/// Returns the error of storing a batch, after checking that it contains no secret.
 #[track_caller]
 pub fn failure(storage: &S3Storage) -> S3Error {
     let error = storage.put(store(&batch(10, 0), None).object()).expect_err("it cannot be stored");

@@ -116,7 +116,7 @@ fn equal_batches_are_stored_once() {
     assert_eq!(one.url().path(), other.url().path());
     assert_eq!(operations(&server.take_log()), ["HeadObject", "PutObject", "HeadObject"]);
     assert_eq!(fetch(&other, &batch, None, storage.fetch_policy()).unwrap(), batch);
-    // Another coding is another object, and an old one is stored again.
+    // Another coding makes a different object, and an old one is stored again.
     let coded = stored(&storage, &store(&batch, Some(Coding::Gzip)));
     assert_ne!(coded.url().path(), one.url().path());
     server.take_log();

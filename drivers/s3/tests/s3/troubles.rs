@@ -1,4 +1,4 @@
-//! What S3 refuses, and what is done about it: once, or not at all.
+//! Requests that S3 refuses: retried once, or not at all.
 
 use crate::server::{Asked, error};
 use crate::support::{batch, builder, failure, fetch, server, store, stored};
@@ -37,7 +37,7 @@ fn the_region_that_s3_names_is_used() {
 #[test]
 fn a_region_that_is_wrong_again_is_an_error() {
     let server = server();
-    // It always names another one.
+    // It always names a different one.
     server.set_front(|asked| {
         let other = if region(asked) == "eu-west-1" { "eu-west-2" } else { "eu-west-1" };
         Some(error(400, "AuthorizationHeaderMalformed", &format!("<Region>{other}</Region>")))
@@ -77,7 +77,7 @@ fn a_clock_that_is_wrong_is_set_by_the_servers() {
 #[test]
 fn a_clock_that_stays_wrong_is_an_error() {
     let server = server();
-    // Whatever the time is there, it is another one here.
+    // The server's time always differs from the client's.
     let ticks = AtomicUsize::new(1);
     let clock = move || unix_time() + Duration::from_secs(3600) * ticks.fetch_add(1, Ordering::SeqCst) as u32;
     server.set_front(|_| Some(error(403, "RequestTimeTooSkewed", "")));
@@ -90,7 +90,7 @@ fn a_clock_that_stays_wrong_is_an_error() {
 #[test]
 fn a_request_that_takes_long_is_no_sign_of_a_wrong_clock() {
     let server = server();
-    // Ten minutes pass between the signature and the answer, whose date is right.
+    // Ten minutes pass between the signature and the response, whose date is right.
     let ticks = AtomicUsize::new(0);
     let clock = move || {
         let late = if ticks.fetch_add(1, Ordering::SeqCst) == 0 { 600 } else { 0 };
@@ -122,7 +122,7 @@ fn a_busy_server_is_asked_again_after_a_while() {
     let log = server.take_log();
     assert_eq!(log.len(), 4);
     let signature = |asked: &Asked| asked.parameter("X-Amz-Signature").unwrap().to_owned();
-    assert_ne!(signature(&log[0]), signature(&log[3]), "each attempt is signed anew");
+    assert_ne!(signature(&log[0]), signature(&log[3]), "each attempt is signed again");
     assert_eq!(fetch(&location, &batch, None, storage.fetch_policy()).unwrap(), batch);
 }
 
@@ -142,7 +142,7 @@ fn a_server_that_stays_busy_is_left() {
         }
         other => panic!("{other:?}"),
     }
-    // A wait that is longer than the time limit is none.
+    // A requested wait beyond the time limit ends the retries.
     server.take_log();
     server.set_front(|_| Some((503, vec![("retry-after", "3600".to_owned())], String::new())));
     let started = Instant::now();
@@ -170,7 +170,7 @@ fn what_does_not_help_is_not_tried_again() {
         let found = failure(&storage(&server));
         assert_eq!((found.kind, found.attempts), (kind, 1));
     }
-    // Nothing of what S3 says beside the code is repeated.
+    // No text of S3 except the code is repeated.
     server.set_front(|_| {
         Some(error(403, "SignatureDoesNotMatch", "<StringToSign>s3cr3t X-Amz</StringToSign>"))
     });
@@ -209,7 +209,7 @@ fn an_upload_that_fails_leaves_no_parts() {
     assert_eq!(left, Vec::<String>::new());
 }
 
-/// The names of the files below a folder.
+/// Returns the names of the files below a folder.
 fn files(folder: &std::path::Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder.parent().unwrap()).unwrap();
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
@@ -220,8 +220,8 @@ fn an_upload_whose_end_was_not_heard_of_is_complete() {
     let server = server();
     let completed = Arc::new(AtomicUsize::new(0));
     let count = completed.clone();
-    // The first time the answer is an error with the status 200, as S3 sends it when it is late; then the upload is unknown,
-    // although the object is there.
+    // The first response is an error with status 200, as S3 sends it after a delay. Then the upload is unknown, although
+    // the object exists.
     server.set_front(move |asked| match asked.operation() {
         "CompleteMultipartUpload" => match count.fetch_add(1, Ordering::SeqCst) {
             0 => Some(error(200, "InternalError", "")),
@@ -234,7 +234,7 @@ fn an_upload_whose_end_was_not_heard_of_is_complete() {
     let store = store(&batch(10, 0), None);
     let found = storage.put(store.object()).unwrap_err();
     assert_eq!((found.operation, completed.load(Ordering::SeqCst)), ("CompleteMultipartUpload", 2));
-    // Also the first time, since a request may be sent again on another connection.
+    // Also the first time, since a request may be resent on another connection.
     for errors in [1, 0] {
         let len = store.object().len.to_string();
         completed.store(0, Ordering::SeqCst);

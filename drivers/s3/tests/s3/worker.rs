@@ -1,4 +1,4 @@
-//! A worker whose operator names a bucket by `--storage`.
+//! A worker whose operator configures a bucket with `--storage`.
 
 use crate::server::BUCKET;
 use crate::support::{ID, SECRET, hides_secrets, server};
@@ -38,7 +38,7 @@ impl Drop for Worker {
     }
 }
 
-/// What a worker's process runs. As a test of its own it does nothing.
+/// The main function of a worker's process. As a test of its own it does nothing.
 #[test]
 fn process() {
     let Ok(flags) = std::env::var(FLAGS) else { return };
@@ -99,7 +99,7 @@ fn the_variable_of_storage_is_not_repeated_and_may_be_empty() {
         assert!(!said.contains("s3cr3t") && !said.contains("ID:"), "{said}");
         (output.status.success(), said)
     };
-    // The flags are not those of a program: the test fails with what the parser says.
+    // The flags cannot be parsed by a program: the test fails with the parser's message.
     for (flags, says) in [("--pipe", "VGI_RPC_STORAGE: expected s3://"), ("--help", "[env: VGI_RPC_STORAGE]")]
     {
         let (is_success, said) = run(flags, "s3://ID:s3cr3t@bucket");

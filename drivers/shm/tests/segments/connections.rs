@@ -100,7 +100,7 @@ impl Server {
         path
     }
 
-    /// A client that cannot send descriptors, so that its segment has a name.
+    /// Returns a client that cannot send descriptors, so its segment has a name.
     fn connect_plainly(&self) -> Client {
         let socket = UnixStream::connect(self.path()).unwrap();
         Client::new(Plain(socket), Limits::default())
@@ -114,7 +114,7 @@ impl Server {
     }
 }
 
-/// Makes offers of segments into something else, which the server ignores as one does that knows none.
+/// Replaces offers of segments by something that the server ignores, as if it did not know them.
 struct NoOffers(Plain);
 
 impl Transport for NoOffers {
@@ -141,7 +141,7 @@ impl Transport for NoOffers {
     }
 }
 
-/// Sends a descriptor beside its first bytes.
+/// Sends a descriptor with its first bytes.
 struct Sending(Plain, Option<OwnedFd>);
 
 impl Transport for Sending {
@@ -199,7 +199,7 @@ fn read_and_written(counters: &Counters) -> (u64, u64) {
     (counters.counts().read, counters.counts().written)
 }
 
-/// The segments with a name whose size is this.
+/// Returns the named segments of this size.
 fn named(len: u64) -> Vec<PathBuf> {
     let entries = std::fs::read_dir("/dev/shm").unwrap().flatten();
     let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("vgi-rpc-"));
@@ -218,11 +218,11 @@ fn calls_and_streams_go_through_a_segment_by_descriptor() {
     go_through_a_segment(Server::connect, 4_200_000, 0);
 }
 
-/// The size tells the segment from those of other tests.
+/// The size distinguishes the segment from those of other tests.
 fn go_through_a_segment(connect: fn(&Server) -> Client, bytes: u64, names: usize) {
     let (server, at_server) = sharing_server();
     let (mut client, at_client) = sharing(connect(&server), bytes);
-    // The client asks for the kinds of the methods, which is a call of its own.
+    // The client queries the kinds of the methods in a separate call.
     echo(&mut client, &[7; 1_000_000]).unwrap();
     assert_eq!((at_client.counts().attached, at_server.counts().attached), (1, 1));
     assert_eq!(named(bytes).len(), names);
@@ -246,7 +246,7 @@ fn go_through_a_segment(connect: fn(&Server) -> Client, bytes: u64, names: usize
     }
     stream.close().unwrap();
     assert!(read_and_written(&at_client).0 >= read + 6);
-    // Larger than the segment, both ways.
+    // Larger than the segment, in both directions.
     echo(&mut client, &[8; 5_000_000]).unwrap();
     assert!(at_client.counts().no_room > 0);
     echo(&mut client, &[9; 3_000_000]).unwrap();
@@ -260,7 +260,7 @@ fn go_through_a_segment(connect: fn(&Server) -> Client, bytes: u64, names: usize
 fn a_first_call_of_many_bytes_in_the_stream_arrives_behind_its_descriptor() {
     let (server, at_server) = sharing_server();
     let shared = ShmClient::new(4 << 20).min_batch_bytes(1 << 20);
-    // Without a question for the kind, which would take the descriptor.
+    // Without the query for the kind, which would take the descriptor.
     let mut client = server.connect().check_kinds(false).shared_memory(shared);
     for _ in 0..3 {
         let sent = client.unary(&Remote::new(NAME).method("length"), &bytes_row(&[7; 150_000])).unwrap();
@@ -301,7 +301,7 @@ fn memory_is_not_shared_where_it_cannot_be() {
     let with = || Some(ShmServer::new().min_batch_bytes(1));
     for (server, bytes, refused) in [
         (Server::start(None, false), 4 << 20, 1),
-        // A client over TCP does not ask.
+        // A client over TCP does not offer one.
         (Server::start(with(), true), 4 << 20, 0),
         // No such segment can be created.
         (Server::start(with(), false), u64::MAX, 1),
@@ -322,7 +322,7 @@ fn memory_is_not_shared_where_it_cannot_be() {
 fn a_segment_that_the_server_refuses_costs_no_call() {
     let events = Kept::everywhere();
     let small = || ShmServer::new().min_batch_bytes(1).max_segment_bytes(1 << 20);
-    // The last is larger than any server takes by default. It has no name, so it takes no memory.
+    // The last is larger than any server accepts by default. It has no name, so it uses no memory.
     for (shared, connect, bytes) in [
         (small(), Server::connect as fn(&Server) -> Client, 2_000_001),
         (small(), Server::connect_plainly, 2_000_002),
@@ -336,7 +336,7 @@ fn a_segment_that_the_server_refuses_costs_no_call() {
         }
         let row =
             RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![2])) as ArrayRef)]).unwrap();
-        // Since no memory is shared, batches are asked for ahead.
+        // Since no memory is shared, batches are prefetched.
         let batches: Vec<_> =
             client.stream(&Remote::new(NAME).method("count"), &row).unwrap().prefetch(8).collect();
         assert!(batches.len() == 2 && batches.iter().all(Result::is_ok), "{batches:?}");
@@ -368,7 +368,7 @@ fn a_segment_that_its_owner_truncates_costs_its_calls_alone() {
     let path = named(12_345_678).pop().unwrap();
     let file = OpenOptions::new().write(true).open(path).unwrap();
     file.set_len(0).unwrap();
-    // Both sides go on without the segment.
+    // Both sides continue without the segment.
     for _ in 0..3 {
         echo(&mut other, &[8; 100_000]).unwrap();
     }
@@ -377,7 +377,7 @@ fn a_segment_that_its_owner_truncates_costs_its_calls_alone() {
 
 #[test]
 fn trusted_peers_use_batches_where_they_lie() {
-    // SAFETY: both ends are in this test and keep the promise.
+    // SAFETY: both ends are in this test and meet the requirement.
     let shared = unsafe { ShmServer::new().min_batch_bytes(1).trust_peers() };
     let server = Server::start(Some(shared), false);
     // SAFETY: as above.
@@ -390,7 +390,7 @@ fn trusted_peers_use_batches_where_they_lie() {
         echo(&mut client, &[number; 100_000]).unwrap();
         let value: ArrayRef = Arc::new(BinaryArray::from(vec![&[number; 50_000][..]]));
         let row = RecordBatch::try_from_iter_with_nullable([("value", value, false)]).unwrap();
-        // What is kept stays as it is, whatever comes after it.
+        // Kept data stays unchanged by later calls.
         kept.push(client.unary(&remote.method("echo"), &row).unwrap());
     }
     for (number, batch) in kept.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What is created, attached, refused and removed.
+//! Creating, attaching, refusing and removing segments.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -17,7 +17,7 @@ fn path(name: &str) -> PathBuf {
     Path::new(FOLDER).join(name)
 }
 
-/// A name that no other test has, of something that is removed in the end.
+/// A name unique to this test; the object is removed on drop.
 struct Name(String);
 
 impl Name {
@@ -25,12 +25,12 @@ impl Name {
         Self(format!("vgi-test-{}-{what}", std::process::id()))
     }
 
-    /// A file of this mode and size.
+    /// Creates a file of this mode and size.
     fn file(what: &str, mode: u32, len: u64) -> (Self, File) {
         let name = Self::new(what);
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(mode).open(path(&name.0)).unwrap();
-        // Whatever the mask of the process.
+        // Regardless of the umask of the process.
         file.set_permissions(Permissions::from_mode(mode)).unwrap();
         file.set_len(len).unwrap();
         (name, file)
@@ -64,7 +64,7 @@ fn a_segment_is_attached_by_either_spelling_and_removed_by_its_owner() {
     let slashed = AttachSegment::new(format!("/{}", advertised.name), 7);
     for name in [&advertised, &slashed] {
         let memory = attach(name).unwrap();
-        // Its size is that of the object.
+        // Its size is the object's.
         assert_eq!(memory.len(), 1 << 20);
         let attached =
             Segment::attach(&*name.name, memory, ShmOptions::default(), &Counters::default()).unwrap();
@@ -104,7 +104,7 @@ fn what_is_no_segment_of_this_user_is_refused() {
     // A client of another user.
     let other = AttachSegment::new(&*target.0, 0).of_user(4_000_001);
     assert!(attach(&other).unwrap_err().message.contains("4000001"));
-    // It is ours, and no segment.
+    // It is our own, but not a segment.
     let memory = attach(&AttachSegment::new(&*target.0, 0)).unwrap();
     assert!(Segment::attach("x", memory, ShmOptions::default(), &Counters::default()).is_err());
 }
@@ -134,7 +134,7 @@ fn large_copies_arrive_whole_and_fail_whole() {
     let bytes: Vec<u8> = (0..LEN).map(|index| (index % 251) as u8).collect();
     let client = ShmClient::new(16 << 20);
     let (named, (_sealed, descriptor)) = (client.create().unwrap(), client.create_sealed().unwrap());
-    // SAFETY: the segments are those of this test, which keeps the promise.
+    // SAFETY: the segments belong to this test, which meets the requirement.
     let trusting = unsafe { ShmServer::new().trust_peers() };
     let own_user = rustix::process::geteuid().as_raw();
     let by_descriptor =
@@ -172,10 +172,10 @@ fn a_segment_must_be_larger_than_its_header() {
     let left = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("vgi-rpc-");
     let len = |entry: &fs::DirEntry| entry.metadata().map_or(0, |metadata| metadata.len());
     let left = fs::read_dir(FOLDER).unwrap().flatten().filter(|entry| left(entry) && len(entry) <= 65536);
-    assert_eq!(left.count(), 0, "what could not be used is removed");
+    assert_eq!(left.count(), 0, "an unusable segment is removed");
 }
 
-/// The variable that makes this program the process which dies.
+/// The variable that makes this program the process that is killed.
 const DIES: &str = "VGI_TEST_DIES_WITH_A_SEGMENT";
 
 #[test]
@@ -199,12 +199,12 @@ fn a_segment_of_a_process_that_was_killed_is_removed_by_the_next() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let name = lines.find_map(|line| Some(line.unwrap().strip_prefix("SEGMENT:")?.to_owned())).unwrap();
     assert!(path(&name).exists());
-    // It is in use, and stays.
+    // It is in use, and is kept.
     let _other = ShmClient::new(1 << 20).create().unwrap();
     assert!(path(&name).exists());
     child.kill().unwrap();
     child.wait().unwrap();
-    // Those of other tests, which run at the same time, are next ones too.
+    // Those of other tests, which run at the same time, count as later ones too.
     let _next = ShmClient::new(1 << 20).create().unwrap();
     assert!(!path(&name).exists());
 }
@@ -227,14 +227,14 @@ fn a_descriptor_is_taken_only_of_a_sealed_file_in_memory() {
     assert!(refusal(Some(memory(SealFlags::GROW | SealFlags::SEAL))).contains("sealed"));
     assert!(refusal(Some(tempfile::tempfile().unwrap().into())).contains("sealed"));
     assert!(refusal(Some(std::io::pipe().unwrap().0.into())).contains("sealed"));
-    // It cannot be written: nothing could be freed in it.
+    // It cannot be written, so nothing could be freed in it.
     refusal(Some(memory(SealFlags::SHRINK | SealFlags::WRITE)));
-    // One that was opened for reading, and one of huge pages, of which the system may have none when they are read.
+    // One opened for reading only, and one of huge pages, which the system may lack when they are read.
     let writable = memory(SealFlags::SHRINK);
     let read_only = File::open(format!("/proc/self/fd/{}", writable.as_raw_fd())).unwrap();
     refusal(Some(read_only.into()));
     let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB;
-    // Some systems have none at all.
+    // Some systems do not support them.
     if let Ok(huge) = memfd_create("test", flags) {
         fcntl_add_seals(&huge, SealFlags::SHRINK).unwrap();
         assert!(refusal(Some(huge)).contains("expected the descriptor of a sealed file in memory"));
@@ -252,7 +252,7 @@ fn a_descriptor_is_taken_only_of_a_sealed_file_in_memory() {
     assert_eq!(segment.header().unwrap().regions(), []);
 }
 
-/// Sparse files, of which nothing is written and little is read.
+/// Sparse files, which are not written and barely read.
 #[test]
 fn a_segment_that_is_too_large_is_refused_and_reading_a_large_one_takes_no_memory() {
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
@@ -286,8 +286,8 @@ fn a_segment_that_is_too_large_is_refused_and_reading_a_large_one_takes_no_memor
         panic!("not attached")
     };
     memory.read_at(70_000, &mut vec![1; 4 << 20]).unwrap();
-    assert_eq!(fstat(&object).unwrap().st_blocks, 0, "holes stay holes");
-    // What was written is read with the holes around it.
+    assert_eq!(fstat(&object).unwrap().st_blocks, 0, "holes are preserved");
+    // Written data is read with the holes around it.
     memory.write_at(8 << 20, &[7; 5000]).unwrap();
     let written = fstat(&object).unwrap().st_blocks;
     let mut read = vec![1; 5 << 20];
@@ -300,7 +300,7 @@ fn a_segment_that_is_too_large_is_refused_and_reading_a_large_one_takes_no_memor
 #[test]
 fn a_trusted_peer_lends_its_memory() {
     let segment = ShmClient::new(1 << 20).create().unwrap();
-    // SAFETY: the segment is that of this test, which keeps the promise.
+    // SAFETY: the segment belongs to this test, which meets the requirement.
     let server = unsafe { ShmServer::new().trust_peers() };
     let Completion::Attached(memory) = server.attach(&segment.advertisement()) else {
         panic!("not attached")
@@ -323,7 +323,8 @@ fn a_trusted_peer_lends_its_memory() {
     assert!(copying.view(70_000, 6).is_none(), "by default nothing is lent");
 }
 
-/// The only descriptor of a TCP socket that takes so many seconds to close: it has bytes to send that its peer does not read.
+/// Returns the only descriptor of a TCP socket that takes this many seconds to close: it has bytes to send that its peer
+/// does not read.
 fn lingering(seconds: u64) -> (OwnedFd, std::net::TcpStream) {
     use std::io::Write;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -332,7 +333,7 @@ fn lingering(seconds: u64) -> (OwnedFd, std::net::TcpStream) {
     rustix::net::sockopt::set_socket_linger(&sender, Some(Duration::from_secs(seconds))).unwrap();
     sender.set_nonblocking(true).unwrap();
     while sender.write(&[7; 1 << 16]).is_ok() {}
-    // Only a blocking socket lingers when it is closed.
+    // Only a blocking socket lingers on close.
     sender.set_nonblocking(false).unwrap();
     (sender.into(), receiver)
 }
@@ -357,7 +358,7 @@ fn a_descriptor_that_is_slow_to_close_does_not_block() {
     assert!(accept_descriptor(descriptor).is_some());
 }
 
-/// Root may give a file away, and read it afterwards.
+/// Root can change a file's owner, and read it afterwards.
 #[test]
 fn a_segment_of_another_user_is_refused() {
     const OTHER: u32 = 65_534;
@@ -368,13 +369,13 @@ fn a_segment_of_another_user_is_refused() {
     let segment = ShmClient::new(1 << 20).create().unwrap();
     let advertised = segment.advertisement();
     std::os::unix::fs::chown(path(&advertised.name), Some(OTHER), None).unwrap();
-    // Of a client that is root, on a pipe and on a socket.
+    // Of a root client, over a pipe and a socket.
     for user in [None, Some(0)] {
         let failure = attach(&advertised.clone().of_user(user)).unwrap_err();
         assert_eq!(failure.reason, FailureReason::Refused);
         assert!(failure.message.contains("belong to user 0, got 65534"), "{failure}");
     }
-    // Of a client that is that user, which could have a write to its file wait for ever.
+    // Of a client that is that user, which could make a write to its file block forever.
     let failure = attach(&advertised.of_user(OTHER)).unwrap_err();
     assert_eq!(failure.reason, FailureReason::Refused);
     assert!(

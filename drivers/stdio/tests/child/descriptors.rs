@@ -1,4 +1,4 @@
-//! What a worker's stdin and stdout may be, on Unix.
+//! Kinds of descriptors for a worker's stdin and stdout, on Unix.
 
 use super::*;
 use rustix::fs::{OFlags, fcntl_getfl};
@@ -9,8 +9,7 @@ use std::process::Output;
 /// Larger than the buffers between two processes.
 const LARGE_BYTES: usize = 6 << 20;
 
-/// A worker on one end of a socket that is non-blocking on that end; the other end, which blocks; and a copy of the
-/// worker's end.
+/// Returns a worker on the non-blocking end of a socket, the other end, which blocks, and a copy of the worker's end.
 fn non_blocking_worker() -> (std::process::Child, UnixStream, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
@@ -20,9 +19,9 @@ fn non_blocking_worker() -> (std::process::Child, UnixStream, UnixStream) {
     (process, ours, theirs)
 }
 
-/// Ends the worker, which must be content.
+/// Ends the worker, which must succeed.
 fn end((process, ours, theirs): (std::process::Child, UnixStream, UnixStream)) {
-    assert!(fcntl_getfl(&theirs).unwrap().contains(OFlags::NONBLOCK), "the flag is the other processes' too");
+    assert!(fcntl_getfl(&theirs).unwrap().contains(OFlags::NONBLOCK), "other processes share the flag");
     drop((ours, theirs));
     let output = process.wait_with_output().unwrap();
     assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(0), ""));
@@ -31,7 +30,7 @@ fn end((process, ours, theirs): (std::process::Child, UnixStream, UnixStream)) {
 pub fn non_blocking_input() {
     let mut worker = non_blocking_worker();
     let request = request("greet");
-    // Before the first byte, and in the middle of a message.
+    // Before the first byte, and within a message.
     for part in [&request[..0], &request[..100], &request[100..]] {
         worker.1.write_all(part).unwrap();
         std::thread::sleep(Duration::from_millis(150));
@@ -61,7 +60,7 @@ pub fn non_blocking_output() {
     end(worker);
 }
 
-/// What becomes of a worker that a shell starts with these redirections.
+/// Runs a worker from a shell with these redirections.
 fn redirect(redirections: &str) -> Output {
     let program = std::env::current_exe().unwrap();
     let script = format!("exec \"$0\" worker {redirections}");

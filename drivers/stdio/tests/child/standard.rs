@@ -1,4 +1,4 @@
-//! A worker's stdin and stdout: who else may use them.
+//! Other users of a worker's stdin and stdout.
 
 use super::*;
 
@@ -30,6 +30,6 @@ pub fn text_of_a_worker() {
     command.arg("chatty");
     let mut client = spawn(command).unwrap();
     let error = client.unary(&remote().method("nothing"), &none()).unwrap_err().to_string();
-    // What it answered may have come with it.
+    // Its response may have arrived with it.
     assert!(error.contains(r#"the worker wrote text: "Loading \u{1b}[1mmodels\u{1b}[0m\n"#), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Certificates for tests, and the settings that they make.
+//! Certificates for tests, and settings that use them.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use vgi_rpc_tls::{ClientCertificates, ClientTls, ClientTlsBuilder, Pem, ServerTls, ServerTlsBuilder};
@@ -32,7 +32,7 @@ impl Authority {
         self.issue_until(host, 2100)
     }
 
-    /// Issues one whose time ends with this year.
+    /// Issues one that expires at the end of this year.
     pub fn issue_until(&self, host: &str, year: i32) -> Issued {
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         params.not_after = date_time_ymd(year, 12, 31);

@@ -1,11 +1,11 @@
-//! What is spoken inside TLS in these tests: a request is a letter and a length in eight bytes.
+//! The protocol inside TLS in these tests: a request is a letter, and a length in eight bytes.
 //!
-//! | letter | what it asks for |
+//! | letter | request |
 //! | --- | --- |
-//! | `e` | as many bytes follow, and are sent back |
-//! | `s` | as many bytes follow, and are dropped; then a letter is sent back |
-//! | `g` | as many bytes are sent |
-//! | `c`, `l` | the end, at once or in the other way |
+//! | `e` | that many bytes follow, and are echoed |
+//! | `s` | that many bytes follow, and are dropped; the response is a letter |
+//! | `g` | the response is that many bytes |
+//! | `c`, `l` | the end, immediately or gracefully |
 
 use bytes::{Buf, Bytes};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step};
 
 static ZEROS: [u8; 32 << 10] = [0; 32 << 10];
 
-/// What happened to the machines of an acceptor.
+/// The events of an acceptor's machines.
 #[derive(Clone, Debug, Default)]
 pub struct World(pub Arc<Mutex<Seen>>);
 
@@ -208,7 +208,7 @@ impl Machine for Conversation {
     }
 }
 
-/// A request.
+/// Returns a request.
 pub fn request(letter: u8, length: u64) -> Vec<u8> {
     [&[letter][..], &length.to_be_bytes()].concat()
 }

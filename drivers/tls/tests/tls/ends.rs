@@ -1,4 +1,4 @@
-//! How connections end: with TLS's own notice, without it, and when one side breaks the protocol.
+//! How connections end: with TLS's close notice, without it, and if a peer breaks the protocol.
 
 use crate::authority::Pair;
 use crate::conversation::request;
@@ -18,19 +18,19 @@ fn the_end_of_the_input_is_told_when_tls_says_it() {
     link.client.send_close_notify();
     link.settle().unwrap();
     assert_eq!(link.driven.world.events(), ["end of input"]);
-    assert_eq!(link.received, [0; 3], "what was asked before is answered after");
-    assert!(link.is_told, "the server says its own end");
+    assert_eq!(link.received, [0; 3], "earlier requests are still answered");
+    assert!(link.is_told, "the server sends its own close notice");
     assert_eq!(link.driven.end, Some(End::Close));
 }
 
 #[test]
 fn an_end_that_tls_does_not_say_is_no_end_of_input() {
-    // Between requests nothing is lost, and nothing is said.
+    // Between requests nothing is lost, and nothing is reported.
     let mut link = open();
     link.driven.end_input();
     assert_eq!(link.driven.world.events(), [""; 0]);
 
-    // In the middle of one, the connection has broken off.
+    // Within a request, the connection has broken off.
     for in_request in [&request(b'e', 10)[..], &request(b'e', 10)[..4]] {
         let mut link = open();
         link.send(in_request).unwrap();
@@ -38,7 +38,7 @@ fn an_end_that_tls_does_not_say_is_no_end_of_input() {
         assert_eq!(link.driven.world.events(), ["hung up"], "{in_request:?}");
     }
 
-    // In the middle of a record as well.
+    // Within a record as well.
     let mut link = open();
     link.driven.feed(&[23, 3, 3, 1], 1);
     link.driven.end_input();
@@ -47,7 +47,7 @@ fn an_end_that_tls_does_not_say_is_no_end_of_input() {
 
 #[test]
 fn a_request_that_tls_ends_in_the_middle_of_has_broken_off() {
-    // The machine inside is told of the end; this one goes on to want the rest.
+    // The inner machine is notified of the end; this one still expects the rest.
     let mut link = open();
     link.send(&request(b'e', 10)).unwrap();
     link.client.send_close_notify();
@@ -84,20 +84,20 @@ fn damaged_records_break_the_connection_off() {
 #[test]
 fn who_is_told_when_time_has_passed() {
     let pair = Pair::new();
-    // In the handshake nobody: the place is free at once.
+    // Nothing to wait for in the handshake: the slot is free at once.
     let mut driven = Driven::new(&pair.open());
     driven.feed(&[22, 3, 1], 1);
     driven.machine.expire(Phase::Handshake, Expiry::Timeout);
     assert!(driven.machine.poll_transmit().is_none());
 
-    // A connection that rested is ended in good order.
+    // An idle connection is closed cleanly.
     let mut link = open();
     link.driven.machine.expire(Phase::Idle, Expiry::Timeout);
     link.settle().unwrap();
     assert!(link.is_told);
     assert_eq!(link.driven.world.events(), ["expired"]);
 
-    // One that was never used is not.
+    // An unused one is not.
     let mut link = Link::new(&pair.client(), Driven::new(&pair.open()));
     link.settle().unwrap();
     link.driven.machine.expire(Phase::Fresh, Expiry::Timeout);

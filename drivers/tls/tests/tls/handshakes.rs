@@ -1,4 +1,4 @@
-//! Who is let in, and what is known of them then.
+//! Which clients are accepted, and what is known about them.
 
 use crate::authority::{Authority, Issued, Pair};
 use crate::conversation::request;
@@ -10,7 +10,7 @@ use vgi_rpc_tls::ClientCertificates::{Optional, Required};
 use vgi_rpc_tls::{ClientTls, ServerTls, tls_peer};
 
 fn origin(driven: &Driven) -> Arc<TlsOrigin> {
-    let Some(Origin::Tls(tls)) = driven.world.origin() else { panic!("the origin says nothing of TLS") };
+    let Some(Origin::Tls(tls)) = driven.world.origin() else { panic!("the origin has no TLS information") };
     tls
 }
 
@@ -46,15 +46,15 @@ fn a_handshake_in_any_pieces_gives_the_same() {
 fn what_is_sent_with_the_end_of_the_handshake_is_answered() {
     let pair = Pair::new();
     let mut link = Link::new(&pair.client(), Driven::new(&pair.open()));
-    // rustls keeps it until it may be sent.
+    // rustls buffers it until it may be sent.
     link.send(&[request(b'g', 3), request(b'g', 4)].concat()).unwrap();
     assert_eq!(link.received, [0; 7]);
 }
 
-/// What the client hears if it presents this certificate.
+/// Returns the client's error if it presents this certificate.
 fn refusal(pair: &Pair, server: &ServerTls, identity: Option<&Issued>) -> Error {
     let client = identity.map_or_else(|| pair.client(), |identity| pair.client_with(identity));
-    let (error, driven) = try_both(&client, server).err().expect("the client is let in");
+    let (error, driven) = try_both(&client, server).err().expect("the client is accepted");
     assert_eq!(driven.world.origin(), None, "the machine inside was made");
     assert_eq!(driven.end, Some(End::LingeringClose));
     error
@@ -99,7 +99,7 @@ fn certificates_of_strangers_and_old_ones_are_refused_even_where_none_is_needed(
         let server = pair.mutual(&clients, mode);
         let unknown = refusal(&pair, &server, Some(&strangers.issue("client")));
         assert_eq!(unknown, Error::AlertReceived(AlertDescription::UnknownCA));
-        // The server's own authority is not one for clients.
+        // The server's own authority is not trusted for clients.
         let other = refusal(&pair, &server, Some(&pair.authority.issue("client")));
         assert_eq!(other, Error::AlertReceived(AlertDescription::UnknownCA));
         let expired = refusal(&pair, &server, Some(&clients.issue_until("client", 2020)));
@@ -155,7 +155,7 @@ fn an_application_checks_the_server_beside_its_name_or_in_place_of_it() {
         |answer| pair.authority.client().check_server_in_place_of_name(check(answer)).build().unwrap();
     assert!(try_both(&instead(Ok(())), &server).is_ok());
     assert!(try_both(&instead(Err("no".to_owned())), &server).is_err());
-    // The chain is verified in any case, and before the function is asked.
+    // The chain is always verified, before the function is called.
     seen.lock().unwrap().clear();
     let stranger = Authority::new("strangers").issue_workload("spiffe://example.org/worker");
     assert!(try_both(&instead(Ok(())), &stranger.server().build().unwrap()).is_err());
@@ -178,7 +178,7 @@ fn a_server_that_gives_tickets_is_verified_again() {
     gives.session_storage = rustls::server::ServerSessionMemoryCache::new(16);
     gives.send_tls13_tickets = 2;
     let gives = Arc::new(gives);
-    // Sessions are kept in settings, which a client makes once.
+    // Sessions are stored in the settings, which a client creates once.
     let config = client.config(&[]);
     for connection in 1..=3 {
         let mut server = rustls::ServerConnection::new(gives.clone()).unwrap();
@@ -220,7 +220,7 @@ fn application_protocols_are_agreed_on_or_the_handshake_fails() {
     assert_eq!(with(&[b"h2"], &[]).unwrap(), None);
     let error = with(&[b"h2"], &[b"http/1.1"]).unwrap_err();
     assert_eq!(error, Error::AlertReceived(AlertDescription::NoApplicationProtocol));
-    // Settings can name protocols, but only such as are spoken inside.
+    // Settings can name protocols, but only those that are spoken inside.
     let set = |names: &[&[u8]], offered: &[&[u8]], own: &[&[u8]]| {
         let tls = pair.server.server().alpn(names.iter().copied()).build().unwrap();
         let mut link = Link::of(pair.client().config(offered), Driven::with(&tls, own, &budget));
@@ -259,7 +259,7 @@ fn handshakes_that_fail_are_events_now_and_then() {
     let (pair, kept) = (Pair::new(), kept::Kept::default());
     let server = pair.open();
     tracing::subscriber::with_default(kept.clone(), || {
-        // A record without content, and what a stranger hopes to see in a log.
+        // An empty record, and text that an attacker would like to see in a log.
         for bytes in [&[22, 3, 1, 0, 0][..], b"\n2026 INFO all is well\n", &[22, 3, 1, 0, 0]] {
             Driven::new(&server).feed(bytes, usize::MAX);
         }
@@ -300,7 +300,7 @@ fn settings_are_loaded_anew_for_new_connections_alone() {
     let mut old = try_both(&pair.client(), &server).map_err(|(error, _)| error).unwrap();
     assert_eq!(presented(&old), pair.server.der);
 
-    // Half of a change is refused, and what was in force stays so.
+    // A partial change is refused, and the previous settings stay in force.
     let next = pair.authority.issue("localhost");
     std::fs::write(&certificates, &next.pem).unwrap();
     let error = server.clone().reload().unwrap_err().to_string();
@@ -313,9 +313,9 @@ fn settings_are_loaded_anew_for_new_connections_alone() {
     let new = try_both(&pair.client(), &server).map_err(|(error, _)| error).unwrap();
     assert_eq!(presented(&new), next.der);
     old.send(&request(b'g', 5)).unwrap();
-    assert_eq!(old.received, [0; 5], "the open connection goes on");
+    assert_eq!(old.received, [0; 5], "the open connection continues");
 
-    // Whom it trusts is part of the settings, and no session from before gets by that.
+    // The trusted authorities are part of the settings, and an earlier session does not bypass them.
     let clients = Authority::new("clients");
     let roots = vgi_rpc_tls::Pem::bytes(clients.pem.as_bytes());
     let client = pair.client();
@@ -328,7 +328,7 @@ fn settings_are_loaded_anew_for_new_connections_alone() {
 fn a_connection_is_in_its_handshake_until_that_is_done_and_fresh_until_it_is_used() {
     let pair = Pair::new();
     let mut link = Link::new(&pair.client(), Driven::new(&pair.open()));
-    assert_eq!(link.driven.machine.phase(), Phase::Idle, "nothing has come");
+    assert_eq!(link.driven.machine.phase(), Phase::Idle, "nothing has arrived");
     link.driven.feed(&[22], 1);
     assert_eq!(link.driven.machine.phase(), Phase::Handshake);
     let mut hello = Vec::new();

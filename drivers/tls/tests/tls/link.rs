@@ -1,4 +1,4 @@
-//! A machine driven as the event loop does it, and a client of rustls at the other end, in memory.
+//! A machine driven like the event loop does, and a rustls client at the other end, in memory.
 
 use crate::conversation::World;
 use bytes::Buf;
@@ -10,7 +10,7 @@ use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_reactor::{Acceptor, Machine, Origin, Phase, Step};
 use vgi_rpc_tls::{ClientTls, ServerTls, TlsAcceptor, TlsMachine};
 
-/// The most that the event loop reads at a time into memory of its own.
+/// The most that the event loop reads at once into its own memory.
 const READ: usize = 64 << 10;
 
 /// How a driven machine ended.
@@ -68,7 +68,7 @@ impl Driven {
         self.transmit();
     }
 
-    /// Gives it bytes, so many at a time.
+    /// Feeds it bytes, this many at a time.
     pub fn feed(&mut self, bytes: &[u8], split: usize) {
         self.settle();
         for mut part in bytes.chunks(split.min(READ)) {
@@ -90,7 +90,7 @@ impl Driven {
         }
     }
 
-    /// What the event loop does at the end of the socket's input.
+    /// Does what the event loop does at the end of the socket's input.
     pub fn end_input(&mut self) {
         self.settle();
         self.machine.receive_eof();
@@ -107,7 +107,7 @@ pub struct Link {
     pub driven: Driven,
     pub split: usize,
     pub received: Vec<u8>,
-    /// The client was told of the end.
+    /// The client has received the close notice.
     pub is_told: bool,
 }
 
@@ -127,7 +127,7 @@ impl Link {
         self
     }
 
-    /// Moves bytes both ways until there are none.
+    /// Moves bytes both ways until none are left.
     pub fn settle(&mut self) -> Result<(), rustls::Error> {
         loop {
             let mut bytes = Vec::new();
@@ -157,15 +157,15 @@ impl Link {
         self.settle()
     }
 
-    /// Does the handshake, and has the server answer.
+    /// Does the handshake, and makes the server respond.
     pub fn open(&mut self) -> Result<(), rustls::Error> {
         self.settle()?;
-        // A client of TLS 1.3 does not know what the server makes of its certificate before it hears from it.
+        // A TLS 1.3 client learns whether its certificate was accepted only from the server's next data.
         self.send(&crate::conversation::request(b'g', 1))
     }
 }
 
-/// A handshake, and a first answer.
+/// Does a handshake, and gets a first response.
 #[expect(clippy::result_large_err, reason = "a test")]
 pub fn try_both(client: &ClientTls, server: &ServerTls) -> Result<Link, (rustls::Error, Driven)> {
     let mut link = Link::new(client, Driven::new(server));

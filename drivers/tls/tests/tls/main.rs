@@ -1,4 +1,4 @@
-//! TLS around a machine: handshakes, the end of connections, memory, and what peers may cost.
+//! TLS around a machine: handshakes, the end of connections, memory, and the cost of peers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

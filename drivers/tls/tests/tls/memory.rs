@@ -1,4 +1,4 @@
-//! What a connection holds, and what a peer can make it do.
+//! The memory of a connection, and the work that a peer can cause.
 
 use crate::authority::Pair;
 use crate::conversation::request;
@@ -7,7 +7,7 @@ use std::io::Write;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_reactor::Machine;
 
-/// What TLS may hold for one connection, in bytes: a read and what was decrypted of it, and a few records of output.
+/// The most memory of TLS for one connection, in bytes: a read and its decrypted data, and a few records of output.
 const MOST: usize = 64 * 1024 * 3 + 32 * 1024;
 const LARGE: u64 = 64 << 20;
 
@@ -70,7 +70,7 @@ fn without_any_budget_handshakes_and_answers_still_pass() {
     assert!(link.driven.most_held <= MOST);
 }
 
-/// A record of the handshake that carries this.
+/// Returns a handshake record with this payload.
 fn record(payload: &[u8]) -> Vec<u8> {
     [&[22, 3, 1][..], &(payload.len() as u16).to_be_bytes(), payload].concat()
 }
@@ -78,12 +78,12 @@ fn record(payload: &[u8]) -> Vec<u8> {
 #[test]
 fn handshake_messages_that_are_too_large_are_refused_before_they_have_come() {
     let pair = Pair::new();
-    // A hello that says that it has 16 MiB.
+    // A hello with a stated length of 16 MiB.
     let mut driven = Driven::new(&pair.open());
     driven.feed(&record(&[&[1, 0xff, 0xff, 0xff][..], &[0; 1000]].concat()), usize::MAX);
     assert!(driven.end.is_some());
 
-    // One that has 64 KiB, in records of this size, is read and refused for what is in it.
+    // One of 64 KiB, in records of this size, is read and refused for its content.
     for size in [1, 100, 16 << 10] {
         let mut driven = Driven::new(&pair.open());
         let message = [&[1, 0, 0xff, 0xff][..], &[0; 0xffff]].concat();
@@ -101,7 +101,7 @@ fn a_large_handshake_message_needs_the_budget() {
     let pair = Pair::new();
     let budget = Budget::new(0);
     let mut driven = Driven::with(&pair.open(), &[], &budget);
-    // What is below the floor of an account is there for all.
+    // The part below an account's floor is available to all.
     let message = [&[1, 0, 0xff, 0xff][..], &[0; 0xffff]].concat();
     let mut refused_at = 0;
     for part in message.chunks(1000) {
@@ -141,7 +141,7 @@ fn new_keys_may_be_asked_for_now_and_then_but_not_all_the_time() {
 fn records_of_one_byte_and_of_none_are_taken_in_without_holding_them() {
     let pair = Pair::new();
     let mut config = (*pair.client().config(&[])).clone();
-    // As small as rustls makes them: 32 bytes with what TLS adds.
+    // The smallest that rustls makes: 32 bytes including TLS overhead.
     config.max_fragment_size = Some(32);
     let mut link = Link::of(config.into(), Driven::new(&pair.open()));
     link.open().unwrap();

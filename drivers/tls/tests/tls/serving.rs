@@ -1,4 +1,4 @@
-//! TLS on sockets, in a server that is full: handshakes that do not come to their end keep nobody out for long.
+//! TLS on sockets, in a full server: incomplete handshakes do not block other clients for long.
 
 use crate::authority::Pair;
 use crate::conversation::{World, request};
@@ -14,7 +14,7 @@ use vgi_rpc_reactor::{Address, Handle, Listener, Options, Reactor, Timeout};
 use vgi_rpc_tls::TlsAcceptor;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How many connections the server has.
+/// The limit on connections of the server.
 const PLACES: usize = 12;
 
 struct Running {
@@ -58,7 +58,7 @@ impl Running {
         stream
     }
 
-    /// The beginning of a handshake, as many bytes as there are.
+    /// Returns the complete first flight of a handshake.
     fn hello(&self) -> Vec<u8> {
         let mut client =
             ClientConnection::new(self.pair.client().config(&[]), "localhost".try_into().unwrap()).unwrap();
@@ -77,7 +77,7 @@ impl Drop for Running {
     }
 }
 
-/// Peers that take every place, and send a byte now and then for as long as they are let.
+/// Opens connections that take every slot, and send single bytes until they are closed.
 fn flood(running: &Running, opening: &[u8], rest: u8) -> impl Drop {
     struct Flood(Arc<AtomicBool>, Option<JoinHandle<()>>);
     impl Drop for Flood {
@@ -112,9 +112,9 @@ fn flood(running: &Running, opening: &[u8], rest: u8) -> impl Drop {
 
 #[test]
 fn slow_handshakes_keep_nobody_out_of_a_full_server() {
-    // Their own timeout would not save the others.
+    // Their own timeout would not help the other clients.
     let running = Running::new(|options| options.timeouts.handshake = Timeout::NEVER);
-    // A record and a hello that have 16 KiB.
+    // A record and a hello with stated lengths of 16 KiB.
     let flood = flood(&running, &[22, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xfc], 0);
     let began = Instant::now();
     drop(running.ask());
@@ -146,11 +146,11 @@ fn handshakes_have_a_time_limit_of_their_own() {
     socket.write_all(&hello[..10]).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let mut at = 10;
-    // A byte now and then does not make it longer.
+    // Sending single bytes does not extend it.
     loop {
         match socket.read(&mut [0; 100]) {
             Ok(0) => break,
-            Ok(_) => panic!("the server answers a part of a hello"),
+            Ok(_) => panic!("the server responds to a part of a hello"),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => break,
         }
@@ -192,7 +192,7 @@ fn a_connection_that_says_nothing_after_its_handshake_has_as_long_as_a_new_one()
     let mut stream = running.secure();
     let mut used = running.ask();
     let began = Instant::now();
-    // An end without notice.
+    // An end without a close notice.
     assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     assert!(began.elapsed() < Duration::from_secs(3));
     used.write_all(&request(b'g', 1)).unwrap();
@@ -213,7 +213,7 @@ fn many_connections_share_a_server_and_end_in_good_order() {
                     stream.read_exact(&mut echo).unwrap();
                     assert_eq!(echo, body);
                     stream.write_all(&request(b'l', 0)).unwrap();
-                    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "the end is said");
+                    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "a clean end");
                 }
             });
         }

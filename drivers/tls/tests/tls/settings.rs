@@ -1,4 +1,4 @@
-//! Settings that cannot be used say which file, and never what is in it.
+//! Errors for unusable settings name the file, and never its content.
 
 use crate::authority::{Authority, Pair};
 use std::path::PathBuf;
@@ -68,7 +68,7 @@ fn neither_debug_texts_nor_errors_have_keys_in_them() {
     ] {
         assert!(!text.contains(&secret[..20]), "{text}");
     }
-    // A key in the wrong place, or damaged, is not repeated either.
+    // A misplaced or damaged key is not shown either.
     let damaged = pair.server.key.replace("-----END", "-----END OF");
     for (certificates, key) in [
         (pair.server.key(), pair.server.key()),

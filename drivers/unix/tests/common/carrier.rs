@@ -1,4 +1,4 @@
-//! The same service on pipes, a unix socket and a TCP socket, and a client of plain events on each.
+//! The same service on pipes, a unix socket and a TCP socket, and a client of plain events for each.
 
 use super::{PATIENCE, Running, nothing, until};
 use arrow_array::RecordBatch;
@@ -20,7 +20,7 @@ use vgi_rpc_protocol::service::Service;
 use vgi_rpc_protocol::{Limits, Next};
 use vgi_rpc_unix::{Address, SocketServer};
 
-/// What carries the bytes of a connection.
+/// The transport of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
     Pipe,
@@ -49,7 +49,7 @@ impl Served {
         Self::with(carrier, service, Performer::none(), None, |server| server)
     }
 
-    /// Writes an access log, and does with a server on sockets what `set` says.
+    /// Writes an access log, and configures a server on sockets with `set`.
     pub fn logged(
         carrier: Carrier,
         service: &Arc<Service>,
@@ -110,7 +110,7 @@ impl Served {
         }
     }
 
-    /// Waits until no connection is left.
+    /// Waits until no connection is open.
     pub fn until_empty(&self) {
         until("every connection is gone", || match &self.kind {
             Kind::Pipes(_, threads) => threads.lock().unwrap().iter().all(JoinHandle::is_finished),
@@ -118,7 +118,7 @@ impl Served {
         });
     }
 
-    /// The lines of the access log so far.
+    /// Returns the lines of the access log so far.
     pub fn lines(&self) -> Vec<Value> {
         let (path, _) = self.log.as_ref().unwrap();
         let log = std::fs::read_to_string(path).unwrap();
@@ -175,7 +175,7 @@ impl Peer {
         }
     }
 
-    /// Closes both directions. A TCP socket is reset, as what came for it was not read.
+    /// Closes both directions. A TCP socket with unread input is reset.
     pub fn reset(self) {
         if let Self::Tcp(socket) = &self {
             set_socket_linger(socket, Some(Duration::ZERO)).unwrap();
@@ -183,7 +183,7 @@ impl Peer {
     }
 }
 
-/// A client that says what comes, and reads nothing that it is not asked to.
+/// A client that returns events, and reads only on request.
 pub struct RawClient {
     pub peer: Peer,
     connection: Connection,
@@ -215,7 +215,7 @@ impl RawClient {
         self.peer.write_all(&bytes).unwrap();
     }
 
-    /// What a tick sends.
+    /// Returns the bytes of a tick.
     pub fn tick_bytes(&mut self) -> Vec<u8> {
         self.connection.tick(&Metadata::new()).unwrap();
         self.output()
@@ -226,13 +226,13 @@ impl RawClient {
         outbox.copy_to_bytes(outbox.len()).to_vec()
     }
 
-    /// The next event.
+    /// Returns the next event.
     #[track_caller]
     pub fn event(&mut self) -> Event {
         self.next().expect("an event, not the end")
     }
 
-    /// The next event; `None` at the end.
+    /// Returns the next event; `None` at the end.
     #[track_caller]
     pub fn next(&mut self) -> Option<Event> {
         loop {
@@ -247,7 +247,7 @@ impl RawClient {
         }
     }
 
-    /// The text of the next event, which has to be a log.
+    /// Returns the text of the next event, which must be a log.
     #[track_caller]
     pub fn log(&mut self) -> String {
         match self.event() {
@@ -256,7 +256,7 @@ impl RawClient {
         }
     }
 
-    /// Makes a unary call that has to succeed.
+    /// Makes a unary call, which must succeed.
     #[track_caller]
     pub fn expect(&mut self, method: &str) {
         self.unary(method, &nothing());

@@ -1,11 +1,11 @@
-//! A service to call, a server that runs while a test does, and waiting for what is to happen.
+//! A service, a server that runs during a test, and waiting for conditions.
 //!
 //! | file | subject |
 //! | --- | --- |
 //! | `carrier` | the same service on pipes, a unix socket and a TCP socket, and a client of plain events |
-//! | `process` | a server in a process of its own, and what it takes of the system |
-//! | `random` | numbers from a seed, and how to have the same ones again |
-//! | `walk` | calls drawn at random, each answer checked |
+//! | `process` | a server in its own process, and its resource usage |
+//! | `random` | random numbers from a seed, and how to reproduce them |
+//! | `walk` | random calls whose results are checked |
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 pub mod carrier;
@@ -28,10 +28,10 @@ use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, S
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_unix::{Address, CallError, Client, Ended, Handle, Remote, SocketServer, SocketServerError};
 
-/// Long enough for anything that is to happen at all.
+/// Longer than any step that succeeds.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Lets handlers wait until the test says so.
+/// Blocks handlers until the test opens it.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<(Mutex<(usize, bool)>, Condvar)>);
 
@@ -47,7 +47,7 @@ impl Gate {
         }
     }
 
-    /// Waits until so many handlers have come.
+    /// Waits until this many handlers have arrived.
     pub fn wait_for(&self, handlers: usize) {
         let mut state = self.0.0.lock().unwrap();
         let deadline = Instant::now() + PATIENCE;
@@ -79,7 +79,7 @@ impl Producer for Count {
     }
 }
 
-/// Batches of as many rows as asked, which count on from one batch to the next.
+/// Batches with the requested number of rows, which count on from one batch to the next.
 #[derive(Serialize, Deserialize)]
 struct Blocks {
     batch: i64,
@@ -175,14 +175,14 @@ pub fn service(gate: &Gate) -> Arc<Service> {
     Arc::new(Service::builder("unix00000000").protocol(protocol).build().unwrap())
 }
 
-/// A path that no other test has.
+/// Returns a path unique to this test.
 pub fn socket_path() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("vgi-rpc-{}-{}.sock", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     std::env::temp_dir().join(name)
 }
 
-/// A server that ends with the test.
+/// A server that stops at the end of the test.
 pub struct Running {
     pub address: Address,
     pub handle: Handle,
@@ -224,7 +224,7 @@ impl Running {
         socket
     }
 
-    /// Waits for the server to end of itself.
+    /// Waits for the server to end by itself.
     pub fn join(mut self) -> Ended {
         let thread = self.thread.take().unwrap();
         until("the server ends", || thread.is_finished());
@@ -241,7 +241,7 @@ impl Drop for Running {
     }
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
@@ -275,7 +275,7 @@ pub fn echo(client: &mut Client, data: &[u8]) -> Result<Vec<u8>, CallError> {
     Ok(answer.column(0).as_binary::<i32>().value(0).to_vec())
 }
 
-/// Reads a producer to its end, and answers of an exchange.
+/// Reads a producer to its end, or the outputs of an exchange.
 #[track_caller]
 pub fn check_streams(client: &mut Client) {
     let to = row("to", Arc::new(Int64Array::from(vec![5])));
@@ -297,7 +297,7 @@ pub fn call(client: &mut Client, method: &str) -> Result<RecordBatch, CallError>
     client.unary(&remote().method(method), &nothing())
 }
 
-/// The bytes of a request, as a client sends them.
+/// Returns the bytes of a request, as a client sends them.
 pub fn request(method: &str, params: &RecordBatch) -> Vec<u8> {
     use bytes::Buf;
     use vgi_rpc_protocol::Limits;

@@ -1,7 +1,7 @@
-//! A server in a process of its own, and what it takes of the system.
+//! A server in its own process, and its resource usage.
 //!
-//! The process is this same test program, told by its arguments to run one test that is otherwise ignored, and by
-//! its environment what that one has to do.
+//! The process is this same test program: its arguments select one test that is otherwise ignored, and its environment
+//! contains the task.
 
 use super::{Gate, PATIENCE, service, socket_path};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,23 +12,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use vgi_rpc_unix::{Client, ConnectOptions, SocketServer};
 
-/// What the process has to do: for a server, where to listen; for a client, where to connect.
+/// The task of the process: for a server, the address to listen on; for a client, the address to connect to.
 const TASK: &str = "VGI_RPC_TEST_TASK";
-/// Stands before what a process tells its parent; all else on that line is the test harness's.
+/// The prefix of lines for the parent; all other output is the test harness's.
 const TELLS: &str = "tells: ";
 
-/// What this process has to do, if it was started by [`Process::start`].
+/// Returns the task of this process, if it was started by [`Process::start`].
 pub fn task() -> Option<String> {
     std::env::var(TASK).ok()
 }
 
-/// Tells the parent one line.
+/// Sends the parent one line.
 pub fn tell(line: &str) {
     println!("\n{TELLS}{line}");
     std::io::stdout().flush().unwrap();
 }
 
-/// Ends this process when its parent is no more, however that ended.
+/// Ends this process when its parent has ended.
 pub fn end_with_parent() {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
@@ -40,7 +40,7 @@ pub fn end_with_parent() {
 pub fn serve() {
     let Some(task) = task() else { return };
     end_with_parent();
-    // The panics that calls ask for are no news.
+    // The panics that calls ask for are not reported.
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if info.payload_as_str() != Some("as asked") {
@@ -56,22 +56,22 @@ pub fn serve() {
     bound.run().unwrap();
 }
 
-/// A child process. It is killed and waited for when it is dropped.
+/// A child process. It is killed and waited for on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    /// Its end tells the child that the parent is no more.
+    /// Its end notifies the child that the parent has ended.
     _input: Option<ChildStdin>,
-    /// What it said first.
+    /// Its first line.
     pub told: String,
 }
 
 impl Process {
-    /// Runs one test of this program in a process of its own, and waits for the first line that it tells.
+    /// Runs one test of this program in its own process, and waits for the first line from it.
     pub fn start(test: &str, task: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
-        // Memory is counted: one heap for all threads, and large blocks that go back to the system when freed.
+        // For the memory count: one heap for all threads, and large blocks that are returned to the system when freed.
         command.env("MALLOC_ARENA_MAX", "1").env("MALLOC_MMAP_THRESHOLD_", "131072").env(TASK, task);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -97,17 +97,17 @@ impl Process {
         self.child.wait().unwrap()
     }
 
-    /// Open descriptors.
+    /// Returns the number of open descriptors.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
     }
 
-    /// Threads of all kinds.
+    /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap().count()
     }
 
-    /// Resident memory that belongs to no file, in KiB.
+    /// Returns the resident memory that is not file-backed, in KiB.
     pub fn memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
@@ -122,7 +122,7 @@ impl Drop for Process {
     }
 }
 
-/// Where a server listens, as it says.
+/// The address that a server reports.
 #[derive(Clone, Debug)]
 pub enum Place {
     Unix(PathBuf),
@@ -135,12 +135,12 @@ impl Socket for UnixStream {}
 impl Socket for TcpStream {}
 
 impl Place {
-    /// A unix socket that nobody has used.
+    /// Returns an unused unix socket.
     pub fn new_unix() -> Self {
         Self::Unix(socket_path())
     }
 
-    /// What a server process at this place has to do.
+    /// Returns the task of a server process at this address.
     pub fn task(&self) -> String {
         match self {
             Self::Unix(path) => format!("UNIX:{}", path.display()),
@@ -148,7 +148,7 @@ impl Place {
         }
     }
 
-    /// The place that a server told.
+    /// Parses the address that a server reported.
     pub fn of(told: &str) -> Self {
         match (told.strip_prefix("UNIX:"), told.strip_prefix("TCP:")) {
             (Some(path), _) => Self::Unix(Path::new(path).into()),
@@ -157,7 +157,7 @@ impl Place {
         }
     }
 
-    /// A client that does not wait for ever.
+    /// Returns a client with timeouts.
     pub fn connect(&self) -> std::io::Result<Client> {
         let options = ConnectOptions::default().read_timeout(PATIENCE);
         match self {
@@ -173,7 +173,7 @@ impl Place {
         }
     }
 
-    /// A socket without a client.
+    /// Returns a socket without a client.
     pub fn raw(&self) -> Box<dyn Socket> {
         use rustix::net::sockopt::{Timeout, set_socket_timeout};
         let socket: Box<dyn Socket> = match self {
@@ -187,7 +187,7 @@ impl Place {
     }
 }
 
-/// Starts a server process, and says where it listens.
+/// Starts a server process. Returns it with its address.
 pub fn start_server(place: &Place) -> (Process, Place) {
     let process = Process::start("server_process", &place.task());
     let place = Place::of(&process.told);

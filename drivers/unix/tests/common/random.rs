@@ -1,20 +1,20 @@
-//! Numbers from a seed, and how to have the same ones again.
+//! Random numbers from a seed, and how to reproduce them.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Set to a seed of an earlier run, it has the tests of a program draw the same numbers again.
+/// Set to the seed of an earlier run, it makes the tests of a program draw the same numbers again.
 pub const SEED: &str = "VGI_RPC_SEED";
 
-/// A seed for one test: the one that was asked for, or a new one.
+/// Returns a seed for one test: the requested one, or a new one.
 pub fn seed() -> u64 {
     match std::env::var(SEED) {
         Ok(asked) => asked.parse().unwrap_or_else(|_| panic!("{SEED}: expected a number, got {asked:?}")),
-        // Short enough to be typed.
+        // Short enough to type.
         Err(_) => RandomState::new().hash_one(()) >> 32,
     }
 }
 
-/// Tells how a test is run again with the same numbers. It is shown when the test fails.
+/// Prints how to run a test again with the same numbers. The output is shown if the test fails.
 pub fn announce(program: &str, test: &str, seed: u64) {
     println!("run again with: {SEED}={seed} cargo test -p vgi-rpc-unix --test {program} -- --exact {test}");
 }
@@ -28,7 +28,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A generator that draws other numbers than this one, and the same ones for the same seed.
+    /// Returns a generator that draws different numbers, but the same ones for the same seed.
     pub fn split(&mut self) -> Self {
         Self(self.next())
     }
@@ -40,7 +40,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number under `end`, which is not 0.
+    /// Returns a number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }

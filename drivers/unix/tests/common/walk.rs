@@ -1,4 +1,4 @@
-//! Calls drawn at random, each answer checked.
+//! Random calls whose results are checked.
 
 use super::random::Random;
 use super::{echo, greet, nothing, remote, row};
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_unix::{CallError, Client, Stream};
 
-/// Makes one call, or uses one stream, and leaves the client as it was.
+/// Makes one call, or uses one stream, and leaves the client ready for the next.
 ///
 /// # Errors
-/// When the connection is no more. An answer that is not the expected one panics.
+/// If the connection is lost. An unexpected result panics.
 pub fn step(client: &mut Client, random: &mut Random) -> Result<(), CallError> {
     match random.below(16) {
         0..4 => {
@@ -31,7 +31,7 @@ pub fn step(client: &mut Client, random: &mut Random) -> Result<(), CallError> {
     }
 }
 
-/// Begins a stream and leaves it open: of the client only the socket is still of use, to be closed.
+/// Begins a stream and leaves it open: the client's socket can then only be closed.
 ///
 /// # Errors
 /// As for [`step`].
@@ -60,7 +60,7 @@ fn echoed(client: &mut Client, random: &mut Random, most: usize) -> Result<(), C
     Ok(())
 }
 
-/// A producer: read to its end, given up in each of three ways, or failing.
+/// A producer: read to its end, abandoned in each of three ways, or failing.
 fn blocks(client: &mut Client, random: &mut Random) -> Result<(), CallError> {
     let (batches, rows) = (random.below(8) as i64, random.below(3000) as i64);
     let fails = random.below(4) == 0;

@@ -5,14 +5,14 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// Has a worker on stdin and stdout greet, with words of `env` and then flags.
+/// Makes a worker on stdin and stdout greet, with words of `env` and then flags.
 fn greet_with(variables: &str, flags: &str) {
     let program = std::env::current_exe().unwrap();
     let address = format!("cmd:env {variables} {ROLE}=greeter '{}' {flags}", program.display());
     assert_eq!(greet(&address, "world").unwrap(), "Hello, world!");
 }
 
-/// The server id in the line of the call of `greet` in a log.
+/// Returns the server id in the log line of the call of `greet`.
 fn server_id(path: &Path) -> String {
     let log = fs::read_to_string(path).unwrap();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -49,10 +49,10 @@ pub fn environment() {
     for variable in ["VGI_RPC_ACCESS_LOG", "VGI_ACCESS_LOG"] {
         greet_with(&format!("{variable}='{}'", path(variable).display()), "--server-id me");
         assert_eq!(server_id(&path(variable)), "me");
-        // Without a value it counts as not set.
+        // Without a value it counts as unset.
         greet_with(&format!("{variable}="), "");
     }
-    // The flag comes first.
+    // The flag takes precedence.
     let other = format!("VGI_RPC_ACCESS_LOG='{}'", path("other").display());
     greet_with(&other, &format!("--access-log '{}'", path("flag").display()));
     assert!(path("flag").exists() && !path("other").exists());
@@ -92,7 +92,7 @@ pub fn rotation() {
     assert_eq!(files, ["log", "log.1", "log.2"]);
 }
 
-/// The lines of the calls of `greet` in a log.
+/// Returns the log lines of the calls of `greet`.
 fn greetings(path: &Path) -> Vec<Value> {
     let log = fs::read_to_string(path).unwrap_or_default();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -106,14 +106,14 @@ pub fn sampled() {
     greet_with("VGI_RPC_ACCESS_LOG_SAMPLE=0", &log("none"));
     greet_with("VGI_ACCESS_LOG_SAMPLE=0", &log("none"));
     assert!(greetings(&path("none")).is_empty());
-    // The flag comes before both variables, and the first variable before the second.
+    // The flag takes precedence over both variables, and the first variable over the second.
     greet_with("VGI_RPC_ACCESS_LOG_SAMPLE=0", &format!("{} --access-log-sample 1.0", log("flag")));
     greet_with("VGI_RPC_ACCESS_LOG_SAMPLE=1 VGI_ACCESS_LOG_SAMPLE=0", &log("first"));
     for name in ["flag", "first"] {
         let lines = greetings(&path(name));
         assert!(lines.len() == 1 && lines[0].get("sample_rate").is_none(), "{name}: {lines:?}");
     }
-    // Of many calls some are kept, and say so.
+    // Some of many calls are logged, with the rate.
     let rate = "--access-log-sample 0.999999 --access-log-async --access-log-when D";
     greet_with("", &format!("{} {rate}", log("some")));
     let lines = greetings(&path("some"));

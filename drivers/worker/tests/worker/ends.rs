@@ -40,7 +40,7 @@ pub fn signals() {
     }
 }
 
-/// A worker on stdin and stdout, which has answered a call.
+/// A worker on stdin and stdout that has answered a call.
 fn pipe(signal: Signal) {
     let folder = tempfile::tempdir().unwrap();
     let (program, log) = (std::env::current_exe().unwrap(), folder.path().join("{pid}"));
@@ -51,7 +51,7 @@ fn pipe(signal: Signal) {
     let log = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
     let pid = log.file_name().to_str().unwrap().parse().unwrap();
     rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-    // It fails if the worker ends otherwise than with status 0.
+    // Fails if the worker does not end with status 0.
     client.close().unwrap();
 }
 

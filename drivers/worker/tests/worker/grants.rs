@@ -17,7 +17,7 @@ fn with_keys(flags: &[&str], keys: &str) -> Command {
     command
 }
 
-/// The protocols that a worker of HTTP hosts.
+/// Returns the protocols that a worker hosts over HTTP.
 fn hosted(command: Command) -> Vec<String> {
     let worker = Listening::run(command);
     let mut client = connect(&format!("http://127.0.0.1:{}", worker.place("PORT:"))).unwrap();

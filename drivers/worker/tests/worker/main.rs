@@ -1,7 +1,7 @@
-//! A worker as an operator meets it: started by its flags as a process of its own, called, and ended.
+//! A worker as an operator uses it: started with flags as its own process, called, and ended.
 //!
-//! The workers are this same program, whose command line must be the worker's alone: the usual test harness is off and a
-//! few lines stand in for it.
+//! The workers are this same program, whose command line must be only the worker's. So the standard test harness is
+//! disabled, and a few lines replace it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

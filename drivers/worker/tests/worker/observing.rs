@@ -1,11 +1,11 @@
-//! What an operator sees of a worker: metrics, and events.
+//! Observing a worker: metrics, and events.
 
 use crate::support::{Listening, greet, process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
 
-/// What a server of HTTP answers to a request for a path.
+/// Returns an HTTP server's response to a request for a path.
 fn get(address: &str, path: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
     write!(socket, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
@@ -16,7 +16,7 @@ fn get(address: &str, path: &str) -> String {
 
 pub fn metrics() {
     let mut command = process("greeter", &["--tcp", "0", "--metrics", "0"]);
-    // A store makes the worker one that performs effects.
+    // A store makes the worker perform effects.
     #[cfg(feature = "s3")]
     command.args(["--storage", "s3://bucket/prefix"]).envs([
         ("AWS_ACCESS_KEY_ID", "id"),

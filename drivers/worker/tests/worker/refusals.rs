@@ -1,11 +1,12 @@
-//! Command lines that are refused, workers that cannot serve, and the help.
+//! Refused command lines, workers that cannot serve, and the help.
 
 use crate::support::{output, process, text};
 #[cfg(feature = "unix")]
 use std::net::TcpListener;
 use std::process::Stdio;
 
-/// Asserts that a worker with these flags ends with a status, writes nothing to stdout, and says these things on stderr.
+/// Asserts that a worker with these flags exits with a status, writes nothing to stdout, and prints these texts on
+/// stderr.
 fn assert_refused(flags: &[&str], status: i32, says: &[&str]) {
     let output = output(flags);
     let said = text(&output.stderr);
@@ -80,12 +81,12 @@ pub fn http_flags() {
             format!("error: the argument '{name}' cannot be used without '--http'\n\nUsage: {program} [");
         assert_refused(&[flag], 2, &[&message]);
     }
-    // A variable may hold for many workers.
+    // A variable may be set for many workers.
     let path = std::env::current_exe().unwrap();
     let role = crate::support::ROLE;
     let address = format!("cmd:env VGI_RPC_MAX_RESPONSE_BYTES=1 {role}=greeter '{}' --pipe", path.display());
     assert_eq!(crate::support::greet(&address, "world").unwrap(), "Hello, world!");
-    // It holds where it has an effect, and 0 is none.
+    // It applies where it has an effect, and 0 means unset.
     for (bytes, fits) in [("1", false), ("0", true)] {
         let mut command = process("greeter", &["--http"]);
         command.env("VGI_RPC_MAX_RESPONSE_BYTES", bytes);
@@ -95,7 +96,7 @@ pub fn http_flags() {
     }
 }
 
-/// A variable that is malformed is a start error, as a flag is; not so one that the canonical implementation ignores then.
+/// A malformed variable is a start error, like a flag, except one that the canonical implementation ignores in that case.
 pub fn variables() {
     let output = process("greeter", &["--pipe"]).env("VGI_RPC_MEMORY_BUDGET", "1MiB").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);

@@ -20,7 +20,7 @@ struct Options {
     worker: WorkerOptions,
 }
 
-/// The role that prints the options and the worker, as `Debug` shows them.
+/// The role that prints the options and the worker with `Debug`.
 pub fn print_debug() -> ExitCode {
     let options = Options::parse();
     println!("{options:?}");
@@ -29,7 +29,7 @@ pub fn print_debug() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Opens a stream on the first worker, takes one of its batches there and the next from the second.
+/// Opens a stream on the first worker, reads one of its batches there and the next from the second.
 fn count_across(first: Command, second: Command) -> Result<i64, CallError> {
     let (first, second) = (Listening::run(first), Listening::run(second));
     let client =
@@ -59,14 +59,14 @@ pub fn shared() {
         command
     };
     assert_eq!(count_across(with_file(), with_file()).unwrap(), 2);
-    // While keys are replaced, an old worker's streams go on at a new one.
+    // During a key replacement, an old worker's streams continue on a new one.
     assert_eq!(count_across(with_variable(&old), with_file()).unwrap(), 2);
     assert_eq!(count_across(with_variable(&format!(" {old}, {new}")), with_variable(&old)).unwrap(), 2);
-    // A key that the other does not have, and keys of their own.
+    // A key that the other does not have, and separate keys.
     assert!(matches!(count_across(with_file(), with_variable(&old)), Err(CallError::Rpc(_))));
     let without = || process("greeter", &["--http"]);
     assert!(matches!(count_across(without(), without()), Err(CallError::Rpc(_))));
-    // The file comes first.
+    // The file takes precedence.
     let mut both = with_file();
     both.env(VARIABLE, &old);
     assert_eq!(count_across(both, with_variable(&new)).unwrap(), 2);
@@ -99,6 +99,6 @@ pub fn hidden() {
         let said = said("greeter", flags, &keys, 1);
         assert!(said.contains(expected), "expected {expected:?} in {said}");
     }
-    // No flag takes a key.
+    // No flag accepts a key.
     said("greeter", &["--http", "--token-key", "0"], &key, 2);
 }

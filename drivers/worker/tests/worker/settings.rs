@@ -1,4 +1,4 @@
-//! What no flag says: a worker with a parser of its own.
+//! Settings without a flag: a worker with its own parser.
 
 use crate::support::{Listening, greet, greet_by, process};
 use clap::Parser;
@@ -27,8 +27,8 @@ struct Options {
     worker: WorkerOptions,
 }
 
-/// The role of a worker whose admission is an effect; that wants a bearer token and has a further route over HTTP, and has
-/// little patience on sockets.
+/// The role of a worker whose admission is an effect. It requires a bearer token, has an additional route over HTTP, and
+/// short timeouts on sockets.
 pub fn guarded() -> ExitCode {
     let Options { admit, worker } = Options::parse();
     let service = worker.service().protocol(crate::greeter::protocol()).admit(|_, answers| {

@@ -1,4 +1,4 @@
-//! Workers as processes, and clients of theirs.
+//! Workers as processes, and their clients.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vgi_rpc_connect::{CallError, Client, Remote, connect};
 
-/// Names what a process of this program is, other than the tests.
+/// The role of a process of this program, other than running the tests.
 pub const ROLE: &str = "VGI_RPC_TEST_ROLE";
-/// How long anything may take that takes no time.
+/// The limit for steps that should be immediate.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What this process is, if it was started by a test.
+/// Returns the role of this process, if it was started by a test.
 pub fn role() -> Option<String> {
     std::env::var(ROLE).ok()
 }
 
-/// A process of this program that has no variables of workers but its role.
+/// Returns a command for this program, with no worker variables except its role.
 pub fn process(role: &str, flags: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     for (name, _) in std::env::vars_os() {
@@ -35,12 +35,12 @@ pub fn output(flags: &[&str]) -> Output {
     process("greeter", flags).output().unwrap()
 }
 
-/// What a process has written.
+/// Returns the output of a process as text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A worker that listens. It is killed and waited for when it is dropped.
+/// A worker that listens. It is killed and waited for on drop.
 #[derive(Debug)]
 pub struct Listening {
     child: Child,
@@ -63,7 +63,7 @@ impl Listening {
         Self { child, stdout, line }
     }
 
-    /// What stands behind the prefix in its first line.
+    /// Returns the text after the prefix in its first line.
     pub fn place(&self, prefix: &str) -> &str {
         self.line.strip_prefix(prefix).unwrap_or_else(|| panic!("expected {prefix}, got {}", self.line))
     }
@@ -90,7 +90,7 @@ impl Listening {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// How it ended, once it has.
+    /// Returns its exit status, once it has ended.
     pub fn wait(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
@@ -114,7 +114,7 @@ pub fn hello() -> Remote {
     Remote::new("demo.Hello.v1").version("1.0.0")
 }
 
-/// Calls the method `greet` of a server, and returns the greeting.
+/// Calls the method `greet` of a server. Returns the greeting.
 pub fn greet(address: &str, name: &str) -> Result<String, CallError> {
     greet_by(&mut connect(address).unwrap(), name)
 }

@@ -1,4 +1,4 @@
-//! A worker over TLS: its flags, certificates of clients, and files that are read anew on SIGHUP.
+//! A worker over TLS: its flags, client certificates, and files that are reloaded on SIGHUP.
 
 use crate::support::{Listening, greet_by, output, text};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use vgi_rpc_connect::{ClientTls, ConnectOptions, Pem};
 
-/// A folder with an authority, and a server and a client that it has issued certificates to.
+/// A folder with an authority, and certificates that it has issued to a server and a client.
 struct Files(tempfile::TempDir);
 
 impl Files {
@@ -20,7 +20,7 @@ impl Files {
     /// Writes a new authority and new certificates.
     fn issue(&self) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Another name than that of the certificates, which would look like signed by themselves.
+        // Named differently from the certificates, which would otherwise look self-signed.
         params.distinguished_name.push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -131,7 +131,7 @@ pub fn refused() {
     }
 }
 
-/// A line of a key, which is to be shown nowhere.
+/// Returns a line of a key, which must never be shown.
 fn key_of(path: &Path) -> &'static str {
     let text = std::fs::read_to_string(path).unwrap();
     Box::leak(text.lines().nth(1).unwrap().to_owned().into_boxed_str())

@@ -1,4 +1,4 @@
-//! Each transport, by one flag.
+//! Each transport, selected by one flag.
 
 use crate::support::{Listening, greet, process, text};
 use std::process::Stdio;
@@ -13,7 +13,7 @@ pub fn pipe() {
         let address = format!("cmd:env {role}=greeter '{}' {flags}", program.display());
         assert_eq!(greet(&address, "world").unwrap(), "Hello, world!");
     }
-    // There is no discovery line, nor anything else that is not a message.
+    // There is no discovery line, nor any other output except messages.
     let mut command = process("greeter", &[]);
     let output = command.stdin(Stdio::piped()).output().unwrap();
     assert!(output.status.success() && output.stdout.is_empty(), "{}", text(&output.stderr));
@@ -76,7 +76,7 @@ pub fn stdout() {
     let mut printed = String::new();
     errors.read_to_string(&mut printed).unwrap();
     assert_eq!(printed, "greeting world\n");
-    // Whoever was to read the line is gone: an error, and no panic.
+    // The reader of the line has disconnected: an error, not a panic.
     let (_, nowhere) = std::io::pipe().unwrap();
     let nowhere = process("greeter", &["--tcp", "0"]).stdout(nowhere).stderr(Stdio::piped()).spawn().unwrap();
     let ended = nowhere.wait_with_output().unwrap();
@@ -137,7 +137,7 @@ log: 0 points to go
     }
 }
 
-/// Forwards connections to a port of this machine, and says before each that it comes from 192.0.2.10:4242.
+/// Forwards connections to a port of this machine, with a header that states 192.0.2.10:4242 as their source.
 #[cfg(all(unix, feature = "unix", feature = "http"))]
 fn forward(port: u16) -> u16 {
     use std::io::Write;
@@ -181,7 +181,7 @@ pub fn proxied() {
         let line = std::fs::read_to_string(log).unwrap();
         assert!(line.contains("\"remote_addr\":\"192.0.2.10:4242\""), "{line}");
         assert!(line.contains("\"proxy_addr\":\"127.0.0.1:"), "{line}");
-        // A client that comes by itself says no such thing, and is closed.
+        // A client that connects directly sends no header, and is closed.
         assert!(greet(&format!("{scheme}{port}"), "world").is_err());
         let said = worker.stderr();
         let text = "expected a PROXY protocol header of version 2, got other bytes";
