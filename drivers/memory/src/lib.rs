@@ -8,6 +8,9 @@
 //! assert!(budget.limit() as u64 <= vgi_rpc_memory::available());
 //! ```
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod allocator;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use vgi_rpc_protocol::memory::Budget;
@@ -28,26 +31,15 @@ pub fn default_budget() -> Budget {
 /// Makes the allocator of glibc return freed memory to the system, for the whole process from now on. Does nothing with other
 /// allocators.
 ///
-/// By default glibc keeps the memory of freed large buffers, in a pool for each of many threads: after messages of some
-/// megabytes from many clients a process can hold several times its budget, with nothing in use. A worker with untrusted
-/// clients calls this first in `main`, unless it has an allocator of its own. Blocks of a mebibyte and more are then allocated
-/// from the system individually, and threads share a few pools.
+/// By default glibc keeps the memory of freed buffers, in a pool for each of many threads: after messages of some megabytes from
+/// many clients a process can hold several times its budget, with nothing in use. A worker with untrusted clients calls this
+/// first in `main`, unless it has an allocator of its own. Threads then share one pool for each processor. Pools keep memory for
+/// the next batches, since taking it from the system for every batch takes longer than most handlers do: at its end, each pool
+/// keeps up to 64 MiB, and all pools together a sixteenth of the [`available`] memory. A thread returns all that is kept once
+/// the process is idle for a second, and every 10 s while it is busy.
 pub fn return_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        const LARGE_BLOCK: libc::c_int = 1 << 20;
-        let pools = std::thread::available_parallelism().map_or(1, |count| count.get());
-        let pools = libc::c_int::try_from(pools).unwrap_or(libc::c_int::MAX);
-        let settings = [
-            (libc::M_MMAP_THRESHOLD, LARGE_BLOCK),
-            (libc::M_TRIM_THRESHOLD, LARGE_BLOCK),
-            (libc::M_ARENA_MAX, pools),
-        ];
-        for (setting, value) in settings {
-            // SAFETY: `mallopt` takes two integers, may be called at any time, and locks what it changes.
-            unsafe { libc::mallopt(setting, value) };
-        }
-    }
+    allocator::return_freed_memory();
 }
 
 /// Returns the bytes of memory that this process may use: the minimum of the physical memory, the limits of its control group
