@@ -8,9 +8,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_effects::Perform;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, Put};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, Put};
 use vgi_rpc_http::Bytes;
-use vgi_rpc_http::client::{FetchOptions as AllocationOptions, fetch};
+use vgi_rpc_http::client::{RequestOptions as AllocationOptions, fetch};
 use vgi_rpc_protocol::content_coding::{CodecSettings, Codecs, Coding};
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request as EffectRequest, UploadUrl};
 use vgi_rpc_protocol::external::{Cycle, Externalisation, Location, Pointer, UrlPolicy};
@@ -52,7 +52,7 @@ impl Storage {
         let Some(url) = &options.fake_storage else { return Ok(None) };
         Ok(Some(Arc::new(Self {
             url: url.trim_end_matches('/').to_owned(),
-            fetcher: HttpFetcher::new(HttpOptions::default())?,
+            fetcher: HttpFetcher::new(FetcherOptions::default())?,
             externalisation: options.externalisation(worker),
         })))
     }

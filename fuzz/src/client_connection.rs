@@ -4,7 +4,7 @@
 //! The input's first byte selects the call and what is sent before the server's bytes, which are the rest.
 
 use crate::support::feed::{Cut, drain};
-use crate::support::told::{Rest, Told, batches_written};
+use crate::support::observed::{Rest, Told, batches_written};
 use crate::support::{limits, panics};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! External objects: any bytes in any coding are resolved or refused alike in any pieces, within the caps and without
+//! External objects: any bytes in any coding are resolved or refused alike in any pieces, within the object_limits and without
 //! leaving state; and any text is a URL whose secrets are not shown, or is refused.
 //!
 //! The first byte of an input selects the kind of the rest, and the second how it is split and capped.
@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use vgi_rpc_protocol::content_coding::{Codecs, Coding};
 use vgi_rpc_protocol::external::{
-    Caps, Cycle, Externalisation, Location, Pointer, Resolution, ResolveErrorKind, Resolved, UrlPolicy, scrub,
+    ObjectLimits, Cycle, Externalisation, Location, Pointer, Resolution, ResolveErrorKind, Resolved, UrlPolicy, scrub,
 };
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, encode_batch};
 use vgi_rpc_protocol::memory::{Account, Budget};
@@ -45,20 +45,20 @@ static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
 pub fn run(data: &[u8]) {
     let Some(([manner, cut], rest)) = data.split_first_chunk::<2>() else { return };
     let coding = [None, Some(Coding::Gzip), Some(Coding::Zstd)][usize::from(manner & 3) % 3];
-    let caps = match manner >> 2 & 3 {
-        0 | 1 => Caps { max_fetch_bytes: 1 << 20, max_decompressed_bytes: 1 << 20 },
-        2 => Caps { max_fetch_bytes: 1 << 20, max_decompressed_bytes: u64::from(*cut) << 5 },
-        _ => Caps { max_fetch_bytes: u64::from(*cut) << 5, max_decompressed_bytes: 1 << 20 },
+    let object_limits = match manner >> 2 & 3 {
+        0 | 1 => ObjectLimits { max_fetch_bytes: 1 << 20, max_decompressed_bytes: 1 << 20 },
+        2 => ObjectLimits { max_fetch_bytes: 1 << 20, max_decompressed_bytes: u64::from(*cut) << 5 },
+        _ => ObjectLimits { max_fetch_bytes: u64::from(*cut) << 5, max_decompressed_bytes: 1 << 20 },
     };
     let sample = &*SAMPLE;
     let has_digest = manner & 0x40 != 0;
     let pointer = Pointer { sha256: sample.pointer.sha256.filter(|_| has_digest), ..sample.pointer.clone() };
     match manner >> 4 & 3 {
-        0 => resolve_alike(&pointer, coding, caps, rest, *cut),
+        0 => resolve_alike(&pointer, coding, object_limits, rest, *cut),
         1 => {
             let (object, is_damaged) = edits::apply(&sample.object, rest);
             let object = coding.map_or(object.clone(), |coding| code(coding, &object));
-            let whole = resolve_alike_in(&pointer, coding, caps, &object, *cut);
+            let whole = resolve_alike_in(&pointer, coding, object_limits, &object, *cut);
             if let Ok(resolved) = &whole {
                 assert!(!(has_digest && is_damaged), "an object that does not match its digest was accepted");
                 assert!(is_damaged || resolved.batch == sample.batch, "an undamaged object is the batch");
@@ -66,7 +66,7 @@ pub fn run(data: &[u8]) {
         }
         2 => {
             let object = coding.map_or(sample.object.to_vec(), |coding| code(coding, &sample.object));
-            resolve_alike(&pointer, coding, caps, &edits::apply(&object, rest).0, *cut);
+            resolve_alike(&pointer, coding, object_limits, &edits::apply(&object, rest).0, *cut);
         }
         _ => url(rest),
     }
@@ -78,23 +78,23 @@ fn code(coding: Coding, object: &[u8]) -> Vec<u8> {
     Codecs::default().encode(coding, std::slice::from_ref(&object)).unwrap_or_else(|| object.to_vec())
 }
 
-fn resolve_alike(pointer: &Pointer, coding: Option<Coding>, caps: Caps, object: &[u8], cut: u8) {
-    drop(resolve_alike_in(pointer, coding, caps, object, cut));
+fn resolve_alike(pointer: &Pointer, coding: Option<Coding>, object_limits: ObjectLimits, object: &[u8], cut: u8) {
+    drop(resolve_alike_in(pointer, coding, object_limits, object, cut));
 }
 
 /// Resolves an object whole, in pieces, and byte by byte if it is short. The results must agree.
 fn resolve_alike_in(
     pointer: &Pointer,
     coding: Option<Coding>,
-    caps: Caps,
+    object_limits: ObjectLimits,
     object: &[u8],
     cut: u8,
 ) -> Result<Resolved, ResolveErrorKind> {
-    let whole = resolve(pointer, coding, caps, object, usize::MAX);
+    let whole = resolve(pointer, coding, object_limits, object, usize::MAX);
     let mut pieces = vec![usize::from(cut).max(2) * 7];
     pieces.extend((object.len() < 2_000).then_some(1));
     for piece in pieces {
-        match (&whole, resolve(pointer, coding, caps, object, piece)) {
+        match (&whole, resolve(pointer, coding, object_limits, object, piece)) {
             (Ok(one), Ok(other)) => assert_eq!(
                 (&one.logs, &one.batch, &one.metadata),
                 (&other.logs, &other.batch, &other.metadata),
@@ -102,7 +102,7 @@ fn resolve_alike_in(
             ),
             // A decoder finds damage later in smaller pieces, and the cap on received bytes counts whole pieces.
             (Err(one), Err(other)) => {
-                let is_capped = object.len() as u64 > caps.max_fetch_bytes;
+                let is_capped = object.len() as u64 > object_limits.max_fetch_bytes;
                 assert!(coding.is_some() || is_capped || *one == other, "{one} or {other}, in pieces of {piece}");
             }
             (one, other) => panic!("{one:?} or {other:?}, in pieces of {piece}"),
@@ -114,14 +114,14 @@ fn resolve_alike_in(
 fn resolve(
     pointer: &Pointer,
     coding: Option<Coding>,
-    caps: Caps,
+    object_limits: ObjectLimits,
     object: &[u8],
     piece: usize,
 ) -> Result<Resolved, ResolveErrorKind> {
     let budget = Budget::new(256 << 20);
     let account = budget.account();
     let schema = SAMPLE.batch.schema();
-    let mut resolution = Resolution::new(pointer.clone(), schema.clone(), &limits(), &account, caps);
+    let mut resolution = Resolution::new(pointer.clone(), schema.clone(), &limits(), &account, object_limits);
     // An earlier attempt leaves no state.
     let _ = resolution.begin(Some("gzip")).and_then(|()| resolution.receive(Bytes::copy_from_slice(&object[..object.len() / 2])));
     let result = resolution.begin(coding.map(Coding::as_str)).and_then(|()| {
@@ -132,8 +132,8 @@ fn resolve(
     });
     match &result {
         Ok(resolved) => {
-            assert!(object.len() as u64 <= caps.max_fetch_bytes);
-            assert!(coding.is_some() || object.len() as u64 <= caps.max_decompressed_bytes);
+            assert!(object.len() as u64 <= object_limits.max_fetch_bytes);
+            assert!(coding.is_some() || object.len() as u64 <= object_limits.max_decompressed_bytes);
             for column in resolved.batch.columns() {
                 column.to_data().validate_full().expect("an accepted batch is valid");
             }
@@ -148,7 +148,7 @@ fn resolve(
     }
     drop(resolution);
     let resolved = result.map_err(|error| error.kind)?;
-    assert!(account.held() <= object.len() + (caps.max_decompressed_bytes as usize) * 2 + (1 << 20));
+    assert!(account.held() <= object.len() + (object_limits.max_decompressed_bytes as usize) * 2 + (1 << 20));
     // The batch uses the memory of its object, and nothing else remains.
     let Resolved { batch, metadata, logs, .. } = &resolved;
     let copy = (batch.clone(), metadata.clone(), logs.clone());

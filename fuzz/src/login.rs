@@ -7,10 +7,10 @@ use bytes::Bytes;
 use serde_json::Value;
 use std::time::Duration;
 use vgi_rpc_protocol::external::Location;
-use vgi_rpc_protocol::http::documents::FormAnswer;
+use vgi_rpc_protocol::http::documents::FormResponse;
 use vgi_rpc_protocol::http::login::{
     Challenge, CodeFlow, CodeStep, DeviceFlow, DeviceStep, Discovered, Discovery, Flow, LoginError,
-    LoginSettings, ResourceMetadata, SavedLogin, ServerMetadata, Terms, Tokens,
+    LoginSettings, ResourceMetadata, SavedLogin, ServerMetadata, LoginParameters, Tokens,
 };
 
 const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -108,12 +108,12 @@ fn found() -> Discovered {
     discovery.receive(Ok(server.as_bytes())).expect("a server").expect("it is all")
 }
 
-fn terms(flow: Flow) -> Terms {
-    Terms::new(&found(), &LoginSettings::default(), flow).expect("it has this flow")
+fn parameters(flow: Flow) -> LoginParameters {
+    LoginParameters::new(&found(), &LoginSettings::default(), flow).expect("it has this flow")
 }
 
 fn begun() -> CodeFlow {
-    CodeFlow::new(terms(Flow::Code), 4000, [[1; 32], [2; 32], [3; 32]]).expect("terms of codes")
+    CodeFlow::new(parameters(Flow::Code), 4000, [[1; 32], [2; 32], [3; 32]]).expect("parameters of codes")
 }
 
 fn state(flow: &CodeFlow) -> String {
@@ -139,10 +139,10 @@ fn redirect(text: &str) {
 }
 
 /// Returns the status of a response, and its body.
-fn answer(data: &[u8]) -> FormAnswer {
+fn answer(data: &[u8]) -> FormResponse {
     let (kind, body) = data.split_first().unwrap_or((&0, &[]));
     let status = [200, 200, 400, 401, 403, 429, 500, 503][usize::from(kind % 8)];
-    FormAnswer { status, content_type: None, body: Bytes::copy_from_slice(body) }
+    FormResponse { status, content_type: None, body: Bytes::copy_from_slice(body) }
 }
 
 fn are_good(tokens: &Tokens) {
@@ -169,7 +169,7 @@ fn tokens(data: &[u8]) {
 
 /// Responses, one per line: to the first form, and to the polls after it.
 fn device(data: &[u8]) {
-    let mut flow = DeviceFlow::new(terms(Flow::DeviceCode)).expect("terms of device codes");
+    let mut flow = DeviceFlow::new(parameters(Flow::DeviceCode)).expect("parameters of device codes");
     let mut answers = data.split(|byte| *byte == b'\n');
     let mut now = NOW;
     // An hour, with at least a second between two polls, and as many waits.
@@ -202,7 +202,7 @@ fn saved(document: &[u8]) {
     assert_eq!(login.server, CALLED);
     let again = SavedLogin::parse(login.to_json().as_bytes(), &called());
     assert_eq!(again.as_ref(), Ok(&login));
-    if let Some(form) = login.terms.refresh(&login.tokens) {
+    if let Some(form) = login.parameters.refresh(&login.tokens) {
         assert_eq!(Location::parse(&form.url).expect("a URL").url().scheme(), "https");
     }
 }

@@ -6,8 +6,8 @@
 
 use crate::support::feed::drain;
 use crate::support::service::{MAIN, externalising_responder, responder, states_alive, text, values};
-use crate::support::elsewhere::{Elsewhere, FAULTS, Fault};
-use crate::support::told::Rest;
+use crate::support::object_store::{Elsewhere, FAULTS, Fault};
+use crate::support::observed::Rest;
 use crate::support::{limits, panics};
 use arbitrary::{Result, Unstructured};
 use arrow_array::cast::AsArray;
@@ -19,7 +19,7 @@ use vgi_rpc_protocol::client::{self, Call, CallKind, Event};
 use vgi_rpc_protocol::effect::EffectEvent;
 use vgi_rpc_protocol::external::FetchOptions;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
-use vgi_rpc_protocol::service::{Done, Responder, Work};
+use vgi_rpc_protocol::service::{WorkResult, Responder, Work};
 use vgi_rpc_protocol::{CommandError, Next};
 
 /// Most operations of one input.
@@ -67,7 +67,7 @@ struct Pair {
     up: Vec<u8>,
     down: Vec<u8>,
     work: Option<Work>,
-    done: Option<Done>,
+    done: Option<WorkResult>,
     calls: u64,
     finished: u64,
     course: Option<Course>,

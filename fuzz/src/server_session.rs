@@ -3,7 +3,7 @@
 
 use crate::support::feed::{Cut, drain};
 use crate::support::service::{MAIN, responder, states_alive, text};
-use crate::support::told::{Rest, batches_written};
+use crate::support::observed::{Rest, batches_written};
 use crate::support::{limits, panics};
 use arrow_array::RecordBatch;
 use bytes::{Buf, Bytes};

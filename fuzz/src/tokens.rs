@@ -11,7 +11,7 @@ use bytes::Bytes;
 use std::sync::LazyLock;
 use std::time::Duration;
 use vgi_rpc_protocol::http::token::{
-    Binding, CallToken, Cursor, Identity, KeyRing, NONCE_BYTES, SessionToken, TokenError, TokenKey,
+    Binding, CallToken, Cursor, TokenOwner, KeyRing, NONCE_BYTES, SessionToken, TokenError, TokenKey,
 };
 
 /// The time at which tokens are opened, in seconds.
@@ -30,7 +30,7 @@ struct Secrets {
 
 static SECRETS: LazyLock<Secrets> = LazyLock::new(|| {
     let key = |byte| TokenKey::new([byte; 32]);
-    let (ann, bob) = (Identity::principal("test", "ann"), Identity::principal("test", "bob"));
+    let (ann, bob) = (TokenOwner::principal("test", "ann"), TokenOwner::principal("test", "bob"));
     Secrets {
         own: KeyRing::new(key(1), []),
         rotated: KeyRing::new(key(2), [key(1)]),
@@ -39,9 +39,9 @@ static SECRETS: LazyLock<Secrets> = LazyLock::new(|| {
             Binding::stream(&ann, "p", "m"),
             Binding::stream(&bob, "p", "m"),
             Binding::stream(&ann, "p", "n"),
-            Binding::stream(&Identity::anonymous(), "p", "m"),
+            Binding::stream(&TokenOwner::anonymous(), "p", "m"),
         ],
-        server: [Binding::server(&ann), Binding::server(&bob), Binding::server(&Identity::anonymous())],
+        server: [Binding::server(&ann), Binding::server(&bob), Binding::server(&TokenOwner::anonymous())],
     }
 });
 

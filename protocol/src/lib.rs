@@ -151,7 +151,7 @@
 //! - *A peer that hangs up* cannot be answered any more: a read or write fails, or the poller says that both directions are
 //!   closed (EPOLLHUP, EPOLLERR), which on a unix socket is how every `close` of the peer looks. Call [`hang_up`], take the
 //!   last record from `poll_record` if you keep a log, and drop the machine, even while a handler runs. Its [`Work`] can
-//!   still run to its end, because it owns what it needs; drop the [`Done`] that it returns. Work that has not started may
+//!   still run to its end, because it owns what it needs; drop the [`WorkResult`] that it returns. Work that has not started may
 //!   be dropped without running it. Calls that the client sent before it hung up may or may not have been answered.
 //! - *Close lingeringly after an error.* The output holds an answer that says why, and the peer may still be sending.
 //!   When a socket is closed with unread input, the system resets the connection and may take the answer with it. Send
@@ -202,7 +202,7 @@
 //! [`Service::start`]: service::Service::start
 //! [`Outbox::pop_segment`]: ipc::Outbox::pop_segment
 //! [`Work`]: service::Work
-//! [`Done`]: service::Done
+//! [`WorkResult`]: service::WorkResult
 //!
 //! # Guarantees
 //!

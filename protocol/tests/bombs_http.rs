@@ -21,7 +21,7 @@ use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 use vgi_rpc_protocol::http::cors::{Cors, Origins};
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
 use vgi_rpc_protocol::http::token::{
-    Binding, Cursor, Identity, KeyRing, MAX_CONTENTS_BYTES, NONCE_BYTES, SealError, TokenError, TokenKey,
+    Binding, Cursor, KeyRing, MAX_CONTENTS_BYTES, NONCE_BYTES, SealError, TokenError, TokenKey, TokenOwner,
 };
 use vgi_rpc_protocol::http::{Endpoint, RequestOrigin, Sticky};
 use vgi_rpc_protocol::ipc::Metadata;
@@ -253,7 +253,7 @@ fn ring() -> KeyRing {
 }
 
 fn opened(text: &[u8]) -> (Result<Cursor, TokenError>, u64) {
-    let (keys, binding) = (ring(), Binding::stream(&Identity::anonymous(), "p", "m"));
+    let (keys, binding) = (ring(), Binding::stream(&TokenOwner::anonymous(), "p", "m"));
     let mut result = Err(TokenError::Expired);
     let taken = allocation_counter::measure(|| result = Cursor::open(&keys, &binding, text, NOW, None));
     (result, taken.bytes_max)
@@ -278,7 +278,7 @@ fn a_forged_token_takes_what_its_text_does() {
 /// The largest token that this server mints opens to its limit; no larger one is minted.
 #[test]
 fn a_token_unfolds_to_its_limit() {
-    let (keys, binding) = (ring(), Binding::stream(&Identity::anonymous(), "p", "m"));
+    let (keys, binding) = (ring(), Binding::stream(&TokenOwner::anonymous(), "p", "m"));
     // A time and an id precede the state.
     let cursor = |len: usize| Cursor { created_at: 1, call_id: [0; 16], state: zeros(len) };
     let most = MAX_CONTENTS_BYTES - 24;

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use bytes::Buf;
 use common::batches::no_columns;
 use common::driver::{Command, Rest, lines, listen, serve};
-use common::told::Told;
+use common::transcript::Told;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -11,7 +11,7 @@ use common::replay::{Bare, ClientSide, Seen, config, replay_responder};
 use common::scenarios;
 use common::service::MAIN;
 use common::streams::{items_of, open_stream_of, stream_of};
-use common::told::Told;
+use common::transcript::Told;
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::sync::LazyLock;

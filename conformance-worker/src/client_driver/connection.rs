@@ -9,7 +9,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
-use vgi_rpc_external::{HttpFetcher, HttpOptions as FetcherOptions};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher};
 use vgi_rpc_http::client::HttpOptions;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::external::{FetchOptions, UrlPolicy};

@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use std::error::Error;
 use std::sync::Arc;
 use vgi_rpc_connect::{CallError, Client, External, Remote, connect};
-use vgi_rpc_external::{HttpFetcher, HttpOptions};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher};
 use vgi_rpc_protocol::external::{FetchOptions, UrlPolicy};
 
 /// Size of a request that is larger than this worker accepts.
@@ -30,7 +30,7 @@ pub fn run(address: &str, report: &mut Report) {
 fn fetching(address: &str) -> Result<Client, Box<dyn Error>> {
     let policy = UrlPolicy::https_or_http_loopback();
     let options = FetchOptions { policy, ..FetchOptions::default() };
-    let fetcher = HttpFetcher::new(HttpOptions::default())?;
+    let fetcher = HttpFetcher::new(FetcherOptions::default())?;
     Ok(connect(address)?.external(External::new(options, fetcher)))
 }
 

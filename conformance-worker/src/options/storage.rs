@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use vgi_rpc_protocol::content_coding::Coding;
-use vgi_rpc_protocol::external::{Caps, Externalisation, FetchOptions, UrlPolicy};
+use vgi_rpc_protocol::external::{Externalisation, FetchOptions, ObjectLimits, UrlPolicy};
 
 /// Where large batches are stored, and which objects are fetched.
 #[derive(Clone, Debug, Args)]
@@ -21,7 +21,7 @@ pub struct StorageOptions {
     compression: Compression,
 
     /// Fetch objects of at most this many bytes, as they are stored
-    #[arg(long, value_name = "BYTES", default_value_t = Caps::default().max_fetch_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = ObjectLimits::default().max_fetch_bytes)]
     max_fetch_bytes: u64,
 
     /// Fetch objects of at most this many bytes after decompression [default: 16 times the other limit]
@@ -65,7 +65,7 @@ impl StorageOptions {
         let max_decompressed_bytes =
             self.max_decompressed_fetch_bytes.unwrap_or_else(|| max_fetch_bytes.saturating_mul(16));
         FetchOptions {
-            caps: Caps { max_fetch_bytes, max_decompressed_bytes },
+            object_limits: ObjectLimits { max_fetch_bytes, max_decompressed_bytes },
             policy,
             ..FetchOptions::default()
         }
@@ -91,13 +91,16 @@ mod tests {
         let flags = parse(&["--externalize-threshold", "1", "--compression", "zstd"]);
         let set = Externalisation { threshold: 1, coding: Some(Coding::Zstd), ..cap };
         assert_eq!(flags.externalisation(cap), set);
-        let caps = |flags: &[&str]| {
-            let caps = parse(flags).fetch_options().caps;
-            (caps.max_fetch_bytes, caps.max_decompressed_bytes)
+        let object_limits = |flags: &[&str]| {
+            let object_limits = parse(flags).fetch_options().object_limits;
+            (object_limits.max_fetch_bytes, object_limits.max_decompressed_bytes)
         };
-        assert_eq!(caps(&[]), (256 << 20, 4096 << 20));
-        assert_eq!(caps(&["--max-fetch-bytes", "10"]), (10, 160));
-        assert_eq!(caps(&["--max-fetch-bytes", "10", "--max-decompressed-fetch-bytes", "20"]), (10, 20));
+        assert_eq!(object_limits(&[]), (256 << 20, 4096 << 20));
+        assert_eq!(object_limits(&["--max-fetch-bytes", "10"]), (10, 160));
+        assert_eq!(
+            object_limits(&["--max-fetch-bytes", "10", "--max-decompressed-fetch-bytes", "20"]),
+            (10, 20)
+        );
     }
 
     #[test]

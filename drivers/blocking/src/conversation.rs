@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vgi_rpc_effects::{Arrival, Inbox};
-use vgi_rpc_protocol::service::{CallRecord, Done, LogSink, Responder, Work};
+use vgi_rpc_protocol::service::{CallRecord, LogSink, Responder, Work, WorkResult};
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{ConnectionError, Next};
 use vgi_rpc_shm::ShmServer;
@@ -81,7 +81,7 @@ impl<W: Write> Conversation<W> {
         }
     }
 
-    pub(crate) fn complete(&mut self, done: Done) -> Result<(), ServeError> {
+    pub(crate) fn complete(&mut self, done: WorkResult) -> Result<(), ServeError> {
         self.tell_time();
         self.responder.complete(done)?;
         self.failed.take().map_or(Ok(()), Err)

@@ -140,10 +140,10 @@ impl ConnectOptions {
         }
     }
 
-    fn sockets(&self) -> vgi_rpc_unix::ConnectOptions {
+    fn sockets(&self) -> vgi_rpc_unix::SocketOptions {
         let timeouts = self.timeouts.unwrap_or_default();
         let options =
-            vgi_rpc_unix::ConnectOptions::default().read_timeout(timeouts.read).call_timeout(timeouts.call);
+            vgi_rpc_unix::SocketOptions::default().read_timeout(timeouts.read).call_timeout(timeouts.call);
         let options = options.socks_proxy(self.socks_proxy.clone());
         match self.connect_timeout {
             Some(timeout) => options.connect_timeout(timeout),

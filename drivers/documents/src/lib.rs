@@ -31,11 +31,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use vgi_rpc_effects::Perform;
 use vgi_rpc_external::{
-    HttpFetcher, HttpOptions, HttpRequest, HttpResponse, TlsConfigError, TransferErrorKind,
+    FetcherOptions, HttpFetcher, HttpRequest, HttpResponse, TlsConfigError, TransferErrorKind,
 };
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
-use vgi_rpc_protocol::http::documents::{FormAnswer, LoadDocument, PostForm};
+use vgi_rpc_protocol::http::documents::{FormResponse, LoadDocument, PostForm};
 
 /// How long a document may take, from the resolution of the name to the last byte.
 const TIME_LIMIT: Duration = Duration::from_secs(8);
@@ -66,7 +66,7 @@ impl DocumentLoader {
     /// # Errors
     /// If TLS cannot be set up.
     pub fn new() -> Result<Self, TlsConfigError> {
-        Ok(Self::with(HttpFetcher::new(HttpOptions::default())?, UrlPolicy::https_public()))
+        Ok(Self::with(HttpFetcher::new(FetcherOptions::default())?, UrlPolicy::https_public()))
     }
 
     /// Creates a loader with this HTTP client and policy, for example for the documents of an issuer in a private network.
@@ -101,7 +101,7 @@ impl DocumentLoader {
         match self.exchange(&form.url, &request) {
             Ok(response) => {
                 let content_type = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-                Completion::value(FormAnswer {
+                Completion::value(FormResponse {
                     status: response.status.as_u16(),
                     content_type: content_type.map(str::to_owned),
                     body: response.body,

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_documents::DocumentLoader;
 use vgi_rpc_effects::Performer;
-use vgi_rpc_external::{HttpFetcher, HttpOptions};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher};
 use vgi_rpc_http::{Address, Handle, HttpServer, system_entropy};
 use vgi_rpc_protocol::external::UrlPolicy;
 use vgi_rpc_protocol::http::Endpoint;
@@ -132,7 +132,7 @@ struct Running {
 
 impl Running {
     fn new(issuer: &Issuer) -> Self {
-        let mut options = HttpOptions::default();
+        let mut options = FetcherOptions::default();
         options.read_timeout = Duration::from_millis(700);
         let fetcher = HttpFetcher::new(options).unwrap();
         Self::with(issuer, DocumentLoader::with(fetcher, UrlPolicy::https_or_http_loopback()))

@@ -3,7 +3,7 @@
 use crate::sleeper::sleeper;
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent};
-use vgi_rpc_protocol::http::{Body, RequestAnswer, RequestStep, Transaction};
+use vgi_rpc_protocol::http::{Body, RecordedResponse, RequestStep, Transaction};
 
 /// Runs a request on this thread until its response, for servers with a thread for each request. Returns `None` if the response
 /// was already taken.
@@ -15,7 +15,7 @@ pub fn run_inline(
     body: impl FnOnce(u64) -> Body,
     clock: &dyn Fn() -> Duration,
     mut perform: impl FnMut(&Effect) -> Completion,
-) -> Option<RequestAnswer> {
+) -> Option<RecordedResponse> {
     let (waker, sleeper) = sleeper();
     let mut body = Some(body);
     loop {

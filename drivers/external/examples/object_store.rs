@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use vgi_rpc_effects::Performer;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, Put};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, Put};
 use vgi_rpc_http::HttpServer;
 use vgi_rpc_http::client::{External, HttpOptions as ClientOptions, Remote};
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request, UploadUrl};
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Makes some calls. Returns a line for each result, followed by the store's requests.
 pub fn run() -> Result<Vec<String>, Box<dyn Error>> {
     let store = Store::start()?;
-    let fetcher = HttpFetcher::new(HttpOptions::default())?;
+    let fetcher = HttpFetcher::new(FetcherOptions::default())?;
 
     let endpoint = Endpoint::builder(Arc::new(service()?), vgi_rpc_http::system_entropy)
         .max_request_bytes(Some(THRESHOLD))

@@ -2,7 +2,7 @@
 
 use crate::error::{TransferErrorKind, Waiting, text};
 use crate::gather::Gather;
-use crate::options::HttpOptions;
+use crate::options::FetcherOptions;
 use crate::target::{Peer, Target};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, Write};
@@ -36,7 +36,7 @@ impl Drop for Connection {
 
 /// Connects to the host of a URL, if the policy allows one of its addresses.
 pub(crate) async fn connect(
-    options: &HttpOptions,
+    options: &FetcherOptions,
     tls: &ClientTls,
     target: &Target,
     location: &Location,
@@ -58,7 +58,7 @@ pub(crate) async fn connect(
 }
 
 async fn look_up(
-    options: &HttpOptions,
+    options: &FetcherOptions,
     target: &Target,
     location: &Location,
 ) -> Result<Vec<IpAddr>, TransferErrorKind> {

@@ -3,7 +3,7 @@
 use crate::connect::{Connection, connect};
 use crate::error::{TransferErrorKind, Waiting, text};
 use crate::gather::{Gather, Taken};
-use crate::options::HttpOptions;
+use crate::options::FetcherOptions;
 use crate::pool::Pool;
 use crate::target::Target;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ const AGENT: &str = concat!("vgi-rpc-external/", env!("CARGO_PKG_VERSION"));
 
 /// The state that requests share: settings, trusted certificates, and connections.
 pub(crate) struct Http {
-    pub(crate) options: HttpOptions,
+    pub(crate) options: FetcherOptions,
     pub(crate) tls: ClientTls,
     pub(crate) pool: Arc<Pool>,
 }

@@ -6,7 +6,7 @@ use crate::block::block_on;
 use crate::download::Download;
 use crate::error::{TransferError, TransferErrorKind, Waiting};
 use crate::exchange::{Http, Question};
-use crate::options::HttpOptions;
+use crate::options::FetcherOptions;
 use crate::pool::Pool;
 use crate::put::Put;
 use crate::request::{HttpRequest, HttpResponse};
@@ -64,7 +64,7 @@ impl HttpFetcher {
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(options: HttpOptions) -> Result<Self, TlsConfigError> {
+    pub fn new(options: FetcherOptions) -> Result<Self, TlsConfigError> {
         let tls = match &options.tls {
             Some(tls) => tls.clone(),
             None => ClientTls::with_web_roots()?,
@@ -90,7 +90,7 @@ impl HttpFetcher {
             let download = Download {
                 location: location.clone(),
                 policy: policy.clone(),
-                max_bytes: resolution.caps().max_fetch_bytes,
+                max_bytes: resolution.object_limits().max_fetch_bytes,
                 // A transfer that failed in ranges may succeed without them.
                 by_ranges: attempt == 1,
             };

@@ -14,11 +14,11 @@
 //! - A large object is read in several ranges at a time, if its server supports this and sends the version of the object.
 //!
 //! ```no_run
-//! use vgi_rpc_external::{HttpFetcher, HttpOptions, Put};
+//! use vgi_rpc_external::{HttpFetcher, FetcherOptions, Put};
 //! use vgi_rpc_protocol::effect::{Completion, Failure, Request};
 //! use vgi_rpc_protocol::external::{FetchOptions, Location};
 //!
-//! let fetcher = HttpFetcher::new(HttpOptions::default())?;
+//! let fetcher = HttpFetcher::new(FetcherOptions::default())?;
 //! let options = FetchOptions::default();
 //! let perform = move |request: &Request| match request {
 //!     Request::Fetch(fetch) => fetcher.fetch(fetch),
@@ -93,7 +93,7 @@ pub use backoff::{Backoff, date, deadline, retry_after, unix_time};
 pub use error::{TransferError, TransferErrorKind, Waiting};
 pub use fetcher::HttpFetcher;
 pub use names::{DEFAULT_PREFIX, NameError, ObjectNames};
-pub use options::{HttpOptions, Lookup};
+pub use options::{FetcherOptions, Lookup};
 pub use presigned::{Presign, PresignedError, PresignedStorage, PresignedUrls, Purpose};
 pub use put::Put;
 pub use request::{HttpRequest, HttpResponse};

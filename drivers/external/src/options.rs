@@ -13,7 +13,7 @@ pub type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 /// Settings for fetching and storing objects. The limits of a single object are in its effect.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct HttpOptions {
+pub struct FetcherOptions {
     /// The time limit for connecting: the look-up of the name, TCP to all of its addresses, and TLS. Default 10 s.
     pub connect_timeout: Duration,
     /// How long a connected server may neither send nor accept bytes. Default 30 s.
@@ -38,7 +38,7 @@ pub struct HttpOptions {
     pub lookup: Arc<Lookup>,
 }
 
-impl Default for HttpOptions {
+impl Default for FetcherOptions {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
@@ -59,10 +59,10 @@ fn system_lookup(host: &str) -> io::Result<Vec<IpAddr>> {
     Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
-impl fmt::Debug for HttpOptions {
+impl fmt::Debug for FetcherOptions {
     /// Omits the look-up.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpOptions")
+        f.debug_struct("FetcherOptions")
             .field("connect_timeout", &self.connect_timeout)
             .field("read_timeout", &self.read_timeout)
             .field("retries", &self.retries)

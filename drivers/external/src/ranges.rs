@@ -4,7 +4,7 @@
 use crate::arrivals::{Arrival, coding, forward, headers};
 use crate::error::TransferErrorKind;
 use crate::exchange::{Answer, Http};
-use crate::options::HttpOptions;
+use crate::options::FetcherOptions;
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -41,7 +41,7 @@ type Piece = Result<(Bytes, OwnedSemaphorePermit), TransferErrorKind>;
 impl Ranges {
     /// Returns the ranges of a response's object, if it is large, its server supports ranges, and the response has its version,
     /// so that all ranges are of the same version.
-    pub(crate) fn plan(answer: &Answer, options: &HttpOptions) -> Option<Self> {
+    pub(crate) fn plan(answer: &Answer, options: &FetcherOptions) -> Option<Self> {
         let (len, step) = (answer.len()?, options.range_bytes.max(1));
         let is_large = len >= options.ranges_from? && len > step && options.parallel_ranges > 1;
         let headers = answer.headers();

@@ -15,11 +15,11 @@ use common::{LIMIT, failure, fetcher, impatient, loopback, options, resolve_kind
 use std::time::{Duration, Instant};
 use vgi_rpc_external::{HttpFetcher, TransferErrorKind, Waiting};
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
-use vgi_rpc_protocol::external::{Caps, Digest, ResolveErrorKind};
+use vgi_rpc_protocol::external::{Digest, ObjectLimits, ResolveErrorKind};
 use vgi_rpc_protocol::wire::keys;
 
-fn caps(max_fetch_bytes: u64, max_decompressed_bytes: u64) -> Caps {
-    Caps { max_fetch_bytes, max_decompressed_bytes }
+fn object_limits(max_fetch_bytes: u64, max_decompressed_bytes: u64) -> ObjectLimits {
+    ObjectLimits { max_fetch_bytes, max_decompressed_bytes }
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn bytes_behind_the_length_of_a_response_are_not_read() {
 #[test]
 fn a_wrong_digest_is_not_tried_again() {
     let server = Server::start(|_, connection| respond(connection, 200, &[], &object(10)));
-    let resolution = resolution_with(&server.url("/"), Some(Digest([7; 32])), Caps::default());
+    let resolution = resolution_with(&server.url("/"), Some(Digest([7; 32])), ObjectLimits::default());
     let error = failure(fetcher().resolve(resolution, &loopback(), LIMIT));
     assert!(matches!(resolve_kind(&error), ResolveErrorKind::Checksum { .. }));
     assert!(error.to_string().contains("checksum"), "{error}");
@@ -204,7 +204,7 @@ fn an_object_over_the_cap_is_refused_whatever_its_length_says() {
     });
     for path in ["/announced", "/endless"] {
         let before = server.count();
-        let resolution = resolution_with(&server.url(path), None, caps(1000, 1 << 30));
+        let resolution = resolution_with(&server.url(path), None, object_limits(1000, 1 << 30));
         let error = failure(fetcher().resolve(resolution, &loopback(), LIMIT));
         assert_eq!(resolve_kind(&error), &ResolveErrorKind::TooLarge { max: 1000 }, "{path}");
         assert!(error.to_string().contains("max_fetch_bytes"), "{error}");
@@ -223,7 +223,8 @@ fn bombs_are_refused_in_both_codings() {
     });
     for path in ["/zstd", "/gzip"] {
         let before = server.count();
-        let resolution = resolution_with(&server.url(path), Some(Digest([7; 32])), caps(1 << 20, 1 << 20));
+        let resolution =
+            resolution_with(&server.url(path), Some(Digest([7; 32])), object_limits(1 << 20, 1 << 20));
         let error = failure(fetcher().resolve(resolution, &loopback(), LIMIT));
         assert_eq!(resolve_kind(&error), &ResolveErrorKind::DecodedTooLarge { max: 1 << 20 }, "{path}");
         assert_eq!(server.count() - before, 1, "{path}");

@@ -18,7 +18,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::effect::{Completion, FailureReason};
 use vgi_rpc_protocol::external::{
-    Caps, Digest, Fetch, FetchOptions, Location, Pointer, ResolveErrorKind, Upload,
+    Digest, Fetch, FetchOptions, Location, ObjectLimits, Pointer, ResolveErrorKind, Upload,
 };
 use vgi_rpc_protocol::memory::Budget;
 
@@ -53,7 +53,10 @@ fn faults_of_the_object_and_of_the_way_to_it_are_distinguished() {
         Completion::Resolved(Ok(resolved)) => assert_eq!(resolved.batch, batch(10)),
         other => panic!("{other:?}"),
     }
-    let small = FetchOptions { caps: Caps { max_fetch_bytes: 10, ..Caps::default() }, ..options() };
+    let small = FetchOptions {
+        object_limits: ObjectLimits { max_fetch_bytes: 10, ..ObjectLimits::default() },
+        ..options()
+    };
     let object = [
         (fetch(&server.url("/object"), Some(Digest([1; 32])), &options()), "checksum"),
         (fetch(&server.url("/object"), None, &small), "max_fetch_bytes"),

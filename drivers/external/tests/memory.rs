@@ -16,12 +16,12 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, Put};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, Put};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::content_coding::Codecs;
 use vgi_rpc_protocol::effect::Completion;
 use vgi_rpc_protocol::external::{
-    Caps, Cycle, Externalisation, Fetch, FetchOptions, Location, Pointer, Store, UrlPolicy,
+    Cycle, Externalisation, Fetch, FetchOptions, Location, ObjectLimits, Pointer, Store, UrlPolicy,
 };
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::memory::Budget;
@@ -47,12 +47,12 @@ fn main() -> ExitCode {
 
 /// Fetches the object and checks its digest.
 fn fetch(url: &str, digest: &str) {
-    let caps = Caps { max_fetch_bytes: 1 << 30, max_decompressed_bytes: 1 << 30 };
-    let options = FetchOptions { caps, policy: policy(), time_limit: TIME_LIMIT };
+    let object_limits = ObjectLimits { max_fetch_bytes: 1 << 30, max_decompressed_bytes: 1 << 30 };
+    let options = FetchOptions { object_limits, policy: policy(), time_limit: TIME_LIMIT };
     let pointer = Pointer { location: Location::parse(url).unwrap(), sha256: Some(digest.parse().unwrap()) };
     let account = Budget::new(1 << 30).account();
     let fetch = Fetch::new(pointer, schema(), &Limits::default(), &account, &options).unwrap();
-    match HttpFetcher::new(HttpOptions::default()).unwrap().fetch(&fetch) {
+    match HttpFetcher::new(FetcherOptions::default()).unwrap().fetch(&fetch) {
         Completion::Resolved(Ok(resolved)) => assert_eq!(resolved.batch.num_rows(), ROWS),
         other => panic!("{other:?}"),
     }
@@ -62,7 +62,7 @@ fn fetch(url: &str, digest: &str) {
 fn store(url: &str) {
     let store = store_of(&batch());
     let (fetcher, location) =
-        (HttpFetcher::new(HttpOptions::default()).unwrap(), Location::parse(url).unwrap());
+        (HttpFetcher::new(FetcherOptions::default()).unwrap(), Location::parse(url).unwrap());
     fetcher.put(&location, &Put::from(store.object()), &policy(), TIME_LIMIT).unwrap();
 }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use vgi_rpc_external::{HttpFetcher, TransferErrorKind};
-use vgi_rpc_protocol::external::Caps;
+use vgi_rpc_protocol::external::ObjectLimits;
 
 const STEP: usize = 10_000;
 const ETAG: &str = "\"v1\"";
@@ -231,8 +231,12 @@ fn a_range_that_is_cut_or_too_short_fails_its_attempt() {
 fn a_large_object_over_the_cap_is_not_requested_in_ranges() {
     let bytes = object(20_000);
     let server = Server::start(move |request, connection| store(&bytes, request, connection));
-    let caps = Caps { max_fetch_bytes: 60_000, max_decompressed_bytes: 1 << 30 };
-    let error = failure(fetcher().resolve(resolution_with(&server.url("/"), None, caps), &loopback(), LIMIT));
+    let object_limits = ObjectLimits { max_fetch_bytes: 60_000, max_decompressed_bytes: 1 << 30 };
+    let error = failure(fetcher().resolve(
+        resolution_with(&server.url("/"), None, object_limits),
+        &loopback(),
+        LIMIT,
+    ));
     assert!(error.to_string().contains("max_fetch_bytes"), "{error}");
     assert_eq!(server.count(), 1);
 }

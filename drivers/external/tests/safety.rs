@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use vgi_rpc_external::{
-    ClientTls, HttpFetcher, HttpOptions, TlsConfigError, TransferError, TransferErrorKind,
+    ClientTls, FetcherOptions, HttpFetcher, TlsConfigError, TransferError, TransferErrorKind,
 };
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
 use vgi_rpc_protocol::external::{Resolved, UrlPolicy};
@@ -121,7 +121,7 @@ fn a_redirect_without_a_target_is_an_error() {
 }
 
 /// Returns options whose look-up counts, and finds these addresses for every name.
-fn finding(addresses: &[&str]) -> (HttpOptions, Arc<AtomicUsize>) {
+fn finding(addresses: &[&str]) -> (FetcherOptions, Arc<AtomicUsize>) {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let count = Arc::new(AtomicUsize::new(0));
     let (mut options, counter) = (options(), count.clone());

@@ -7,7 +7,7 @@ use arrow_array::{Int64Array, RecordBatch};
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, ObjectStorage};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, ObjectStorage};
 use vgi_rpc_gcs::{GcsBuilder, GcsStorage};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::effect::{Completion, Failure};
@@ -51,7 +51,7 @@ pub fn run(builder: GcsBuilder) -> Result<Vec<String>, Box<dyn Error>> {
     let urls = storage.upload_url()?;
     let target = Location::parse(&urls.upload_url)?;
     let upload = Upload::new(target, store.object().segments.clone(), options(&storage));
-    match HttpFetcher::new(HttpOptions::default())?.upload(&upload) {
+    match HttpFetcher::new(FetcherOptions::default())?.upload(&upload) {
         Completion::Done => lines.push(format!("uploaded {} bytes to {}", upload.len(), upload.url())),
         other => return Err(unexpected(other)),
     }
@@ -73,7 +73,7 @@ fn store(batch: &RecordBatch) -> Result<Store, Box<dyn Error>> {
 fn fetch(storage: &GcsStorage, pointer: Pointer, batch: &RecordBatch) -> Result<String, Box<dyn Error>> {
     let account = Budget::new(64 << 20).account();
     let fetch = Fetch::new(pointer, batch.schema(), &Limits::default(), &account, &options(storage))?;
-    match HttpFetcher::new(HttpOptions::default())?.fetch(&fetch) {
+    match HttpFetcher::new(FetcherOptions::default())?.fetch(&fetch) {
         Completion::Resolved(Ok(resolved)) if resolved.batch == *batch => {
             Ok(format!("fetched {} rows, which are the same", batch.num_rows()))
         }

@@ -5,12 +5,12 @@
 //! that clients have uploaded:
 //!
 //! ```no_run
-//! use vgi_rpc_external::{HttpFetcher, HttpOptions, StorageEffects};
+//! use vgi_rpc_external::{HttpFetcher, FetcherOptions, StorageEffects};
 //! use vgi_rpc_gcs::GcsStorage;
 //!
 //! // Credentials come from the environment.
 //! let storage = GcsStorage::new("my-bucket")?;
-//! let fetcher = HttpFetcher::new(HttpOptions::default())?;
+//! let fetcher = HttpFetcher::new(FetcherOptions::default())?;
 //! // Passed to `Performer::new`, which is passed to the server.
 //! let effects = StorageEffects { storage, fetcher };
 //! # let _: Box<dyn std::fmt::Debug> = Box::new(effects);
@@ -33,7 +33,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`SignedGcsStorage`] has no credentials: it stores objects at URLs that a function of the application signs, with only the
+//! [`PresignedGcsStorage`] has no credentials: it stores objects at URLs that a function of the application signs, with only the
 //! header `host`. It is another name of [`PresignedStorage`](vgi_rpc_external::PresignedStorage).
 //!
 //! # Credentials
@@ -136,5 +136,5 @@ pub use credentials::{Credentials, CredentialsError, HmacKey, ServiceAccountKey}
 pub use error::{GcsError, GcsErrorKind, GcsSettingsError};
 pub use settings::GcsBuilder;
 pub use storage::GcsStorage;
-pub use vgi_rpc_external::PresignedStorage as SignedGcsStorage;
+pub use vgi_rpc_external::PresignedStorage as PresignedGcsStorage;
 pub use vgi_rpc_external::{Presign, PresignedError, PresignedUrls, Purpose};

@@ -7,7 +7,7 @@ use crate::v4::{Endpoint, MAX_LIFETIME};
 use std::env;
 use std::fmt;
 use std::time::Duration;
-use vgi_rpc_external::{Backoff, HttpFetcher, HttpOptions, ObjectNames, unix_time};
+use vgi_rpc_external::{Backoff, FetcherOptions, HttpFetcher, ObjectNames, unix_time};
 
 /// The address of an emulator, as in Google's own clients: a URL, or the host and port of an HTTP server.
 const EMULATOR: &str = "STORAGE_EMULATOR_HOST";
@@ -169,7 +169,7 @@ impl GcsBuilder {
         };
         let fetcher = match self.fetcher {
             Some(fetcher) => fetcher,
-            None => HttpFetcher::new(HttpOptions::default()).map_err(GcsSettingsError::Tls)?,
+            None => HttpFetcher::new(FetcherOptions::default()).map_err(GcsSettingsError::Tls)?,
         };
         let settings = Settings {
             bucket: self.bucket,

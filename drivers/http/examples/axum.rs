@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use vgi_rpc_effects::{Arrival as Arrived, Performer};
 use vgi_rpc_http::system_entropy;
-use vgi_rpc_protocol::http::{self, Endpoint, RequestAnswer, RequestOrigin, RequestStep, Transaction};
+use vgi_rpc_protocol::http::{self, Endpoint, RecordedResponse, RequestOrigin, RequestStep, Transaction};
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 
 #[tokio::main]
@@ -117,7 +117,7 @@ impl Wake for Woken {
     }
 }
 
-fn respond(RequestAnswer { response, record, .. }: RequestAnswer) -> Response {
+fn respond(RecordedResponse { response, record, .. }: RecordedResponse) -> Response {
     if let Some(record) = record {
         eprint!("{}", vgi_rpc_protocol::access_log::line(&record, now(), 0));
     }

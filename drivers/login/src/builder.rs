@@ -1,16 +1,16 @@
 //! Configures a login.
 
 use crate::login::Login;
-use crate::outside::Outside;
+use crate::methods::SignInMethods;
+use crate::requests::Outside;
 use crate::store::{MemoryTokenStore, TokenStore};
-use crate::ways::Ways;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use vgi_rpc_effects::Perform;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, TlsConfigError};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, TlsConfigError};
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_protocol::http::login::{DevicePrompt, LoginError, LoginSettings, SavedLogin};
@@ -42,7 +42,7 @@ pub enum SetupError {
 pub struct LoginBuilder {
     url: String,
     settings: LoginSettings,
-    ways: Ways,
+    ways: SignInMethods,
     store: Box<dyn TokenStore>,
     fetcher: Option<HttpFetcher>,
     policy: Option<UrlPolicy>,
@@ -59,7 +59,7 @@ impl Login {
 
 impl LoginBuilder {
     fn new(url: String) -> Self {
-        let ways = Ways { browser: None, device_code: None, time_limit: Duration::from_secs(300) };
+        let ways = SignInMethods { browser: None, device_code: None, time_limit: Duration::from_secs(300) };
         let store = Box::new(MemoryTokenStore::default());
         let settings = LoginSettings::default();
         Self {
@@ -217,13 +217,13 @@ impl LoginBuilder {
             None => None,
         };
         // A login made with other settings is not used.
-        let saved = saved.filter(|saved| saved.terms.are_allowed_by(&self.settings));
+        let saved = saved.filter(|saved| saved.parameters.are_allowed_by(&self.settings));
         let outside = match self.perform {
             Some(perform) => perform,
             None => {
                 let fetcher = match self.fetcher {
                     Some(fetcher) => fetcher,
-                    None => HttpFetcher::new(HttpOptions::default()).map_err(SetupError::Tls)?,
+                    None => HttpFetcher::new(FetcherOptions::default()).map_err(SetupError::Tls)?,
                 };
                 let policy = self.policy.unwrap_or_else(|| default_policy(&server));
                 Box::new(Outside::new(&server, fetcher, policy))

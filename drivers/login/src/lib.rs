@@ -41,11 +41,11 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `builder`, `ways` | configuring a login |
+// | `builder`, `methods` | configuring a login |
 // | `login` | one login for any number of calls |
 // | `sign_in` | from a 401 to tokens: documents, forms, the user |
 // | `loopback` | the port for the browser's redirect |
-// | `outside` | requests to other servers |
+// | `requests` | requests to other servers |
 // | `store`, `file_store` | storing tokens |
 // | `browser` | opening a browser |
 // | `clock` | the system clock |
@@ -56,10 +56,10 @@ mod clock;
 mod file_store;
 mod login;
 mod loopback;
-mod outside;
+mod methods;
+mod requests;
 mod sign_in;
 mod store;
-mod ways;
 
 pub use browser::open_browser;
 pub use builder::{LoginBuilder, SetupError};

@@ -1,10 +1,10 @@
 //! A login that any number of calls share.
 
 use crate::clock::now;
-use crate::outside::post;
+use crate::methods::SignInMethods;
+use crate::requests::post;
 use crate::sign_in::SignIn;
 use crate::store::TokenStore;
-use crate::ways::Ways;
 use http::HeaderValue;
 use std::fmt;
 use std::io;
@@ -14,7 +14,7 @@ use vgi_rpc_http::client::Credentials;
 use vgi_rpc_protocol::external::Location;
 use vgi_rpc_protocol::http::auth::Reason;
 use vgi_rpc_protocol::http::login::{
-    Challenge, LoginError, LoginSettings, Renewal, SavedLogin, Step, Terms, TokenHolder, Tokens,
+    Challenge, LoginError, LoginParameters, LoginSettings, Renewal, SavedLogin, Step, TokenHolder, Tokens,
 };
 use vgi_rpc_protocol::http::unauthorized::Unauthorized;
 use zeroize::Zeroizing;
@@ -26,7 +26,7 @@ pub struct Login(Arc<Inner>);
 struct Inner {
     server: Location,
     settings: LoginSettings,
-    ways: Ways,
+    ways: SignInMethods,
     store: Box<dyn TokenStore>,
     outside: Box<dyn Perform>,
     state: Mutex<State>,
@@ -36,28 +36,28 @@ struct Inner {
 
 struct State {
     holder: TokenHolder,
-    /// The terms under which the tokens were issued.
-    terms: Option<Terms>,
+    /// The parameters under which the tokens were issued.
+    parameters: Option<LoginParameters>,
     store_error: Option<String>,
 }
 
-/// The result of a renewal: tokens, and their terms if those are new.
-type Renewed = Result<(Tokens, Option<Terms>), LoginError>;
+/// The result of a renewal: tokens, and their parameters if those are new.
+type Renewed = Result<(Tokens, Option<LoginParameters>), LoginError>;
 
 impl Login {
     pub(crate) fn new(
         server: Location,
         settings: LoginSettings,
-        ways: Ways,
+        ways: SignInMethods,
         store: Box<dyn TokenStore>,
         outside: Box<dyn Perform>,
         saved: Option<SavedLogin>,
     ) -> Self {
-        let (tokens, terms) = match saved {
-            Some(SavedLogin { tokens, terms, .. }) => (Some(tokens), Some(terms)),
+        let (tokens, parameters) = match saved {
+            Some(SavedLogin { tokens, parameters, .. }) => (Some(tokens), Some(parameters)),
             None => (None, None),
         };
-        let state = Mutex::new(State { holder: TokenHolder::new(tokens), terms, store_error: None });
+        let state = Mutex::new(State { holder: TokenHolder::new(tokens), parameters, store_error: None });
         Self(Arc::new(Inner { server, settings, ways, store, outside, state, renewed: Condvar::new() }))
     }
 
@@ -84,7 +84,7 @@ impl Login {
     pub fn sign_out(&self) -> io::Result<()> {
         let mut state = self.state();
         state.holder.forget();
-        state.terms = None;
+        state.parameters = None;
         self.0.store.erase()
     }
 
@@ -133,8 +133,8 @@ impl Login {
             let mut state = self.state();
             let is_stale = state.holder.is_stale();
             let is_new = renewed.is_ok();
-            let tokens = renewed.map(|(tokens, terms)| {
-                state.terms = terms.or(state.terms.take());
+            let tokens = renewed.map(|(tokens, parameters)| {
+                state.parameters = parameters.or(state.parameters.take());
                 tokens
             });
             // The holder drops stale tokens, and then there is nothing to save.
@@ -159,24 +159,26 @@ impl Login {
     }
 
     fn refresh(&self, tokens: &Tokens) -> Renewed {
-        let terms = self.state().terms.clone();
-        let form = terms.as_ref().and_then(|terms| Some((terms, terms.refresh(tokens)?)));
-        let Some((terms, form)) = form else {
+        let parameters = self.state().parameters.clone();
+        let form = parameters.as_ref().and_then(|parameters| Some((parameters, parameters.refresh(tokens)?)));
+        let Some((parameters, form)) = form else {
             return Err(LoginError::Misuse { command: "refresh", when: "without a refresh token" });
         };
         let answer = post(&*self.0.outside, form)?;
-        Ok((terms.refreshed(answer, tokens, now())?, None))
+        Ok((parameters.refreshed(answer, tokens, now())?, None))
     }
 
     fn ask_person(&self, challenge: Option<Challenge>) -> Renewed {
         let Inner { server, settings, ways, outside, .. } = &*self.0;
         let sign_in = SignIn { server, settings, ways, outside: &**outside };
-        sign_in.run(challenge).map(|(tokens, terms)| (tokens, Some(terms)))
+        sign_in.run(challenge).map(|(tokens, parameters)| (tokens, Some(parameters)))
     }
 
     fn save(&self, state: &State) -> io::Result<()> {
-        let (Some(terms), Some(tokens)) = (&state.terms, state.holder.tokens()) else { return Ok(()) };
-        let login = SavedLogin::new(&self.0.server, terms.clone(), tokens.clone());
+        let (Some(parameters), Some(tokens)) = (&state.parameters, state.holder.tokens()) else {
+            return Ok(());
+        };
+        let login = SavedLogin::new(&self.0.server, parameters.clone(), tokens.clone());
         self.0.store.save(login.to_json().as_bytes())
     }
 

@@ -2,8 +2,8 @@
 
 use crate::clock::now;
 use crate::loopback::Loopback;
-use crate::outside::{load, post};
-use crate::ways::{Browser, ShowCode, Ways};
+use crate::methods::{Browser, ShowCode, SignInMethods};
+use crate::requests::{load, post};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -13,14 +13,14 @@ use vgi_rpc_effects::Perform;
 use vgi_rpc_protocol::external::Location;
 use vgi_rpc_protocol::http::login::{
     Challenge, CodeFlow, CodeStep, DeviceFlow, DeviceStep, Discovered, Discovery, Flow, LoginError,
-    LoginSettings, Terms, Tokens,
+    LoginParameters, LoginSettings, Tokens,
 };
 
 /// The inputs of one login.
 pub(crate) struct SignIn<'a> {
     pub(crate) server: &'a Location,
     pub(crate) settings: &'a LoginSettings,
-    pub(crate) ways: &'a Ways,
+    pub(crate) ways: &'a SignInMethods,
     pub(crate) outside: &'a dyn Perform,
 }
 
@@ -31,8 +31,8 @@ fn failed(error: &io::Error) -> LoginError {
 
 impl SignIn<'_> {
     /// Signs a user in, by the first way that both the application and the authorization server support.
-    pub(crate) fn run(&self, challenge: Option<Challenge>) -> Result<(Tokens, Terms), LoginError> {
-        let Ways { browser, device_code, .. } = self.ways;
+    pub(crate) fn run(&self, challenge: Option<Challenge>) -> Result<(Tokens, LoginParameters), LoginError> {
+        let SignInMethods { browser, device_code, .. } = self.ways;
         if browser.is_none() && device_code.is_none() {
             return Err(LoginError::NotInteractive);
         }
@@ -41,14 +41,14 @@ impl SignIn<'_> {
         let end = end.ok_or_else(|| LoginError::Unavailable("the time limit is too long".into()))?;
         let mut error = LoginError::NotInteractive;
         if let Some(open) = browser {
-            match Terms::new(&found, self.settings, Flow::Code) {
-                Ok(terms) => {
+            match LoginParameters::new(&found, self.settings, Flow::Code) {
+                Ok(parameters) => {
                     let loopback = Loopback::bind().map_err(|error| failed(&error))?;
-                    let flow = CodeFlow::new(terms.clone(), loopback.port(), random()?)?;
+                    let flow = CodeFlow::new(parameters.clone(), loopback.port(), random()?)?;
                     let mut opening = Opening::begin(open, flow.authorization_url())?;
                     let tokens = self.with_code(flow, loopback, end, &mut opening);
                     match opening.error {
-                        None => return Ok((tokens?, terms)),
+                        None => return Ok((tokens?, parameters)),
                         // This machine may have no browser.
                         Some(cause) => error = cause,
                     }
@@ -57,8 +57,8 @@ impl SignIn<'_> {
             }
         }
         if let Some(show) = device_code {
-            let terms = Terms::new(&found, self.settings, Flow::DeviceCode)?;
-            return Ok((self.with_device(terms.clone(), &**show, end)?, terms));
+            let parameters = LoginParameters::new(&found, self.settings, Flow::DeviceCode)?;
+            return Ok((self.with_device(parameters.clone(), &**show, end)?, parameters));
         }
         Err(error)
     }
@@ -103,8 +103,13 @@ impl SignIn<'_> {
         }
     }
 
-    fn with_device(&self, terms: Terms, show: &ShowCode, end: Instant) -> Result<Tokens, LoginError> {
-        let mut flow = DeviceFlow::new(terms)?;
+    fn with_device(
+        &self,
+        parameters: LoginParameters,
+        show: &ShowCode,
+        end: Instant,
+    ) -> Result<Tokens, LoginError> {
+        let mut flow = DeviceFlow::new(parameters)?;
         loop {
             match flow.poll(now())? {
                 DeviceStep::Send(form) => flow.receive(post(self.outside, form), now()),

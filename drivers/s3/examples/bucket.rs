@@ -17,7 +17,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::thread;
 use vgi_rpc_effects::Performer;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, ObjectStorage, StorageEffects};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, ObjectStorage, StorageEffects};
 use vgi_rpc_http::client::{External, HttpOptions as ClientOptions, Remote};
 use vgi_rpc_http::{BoundHttpServer, HttpServer};
 use vgi_rpc_protocol::external::{Externalisation, FetchOptions};
@@ -46,7 +46,7 @@ pub fn run(bytes: i64) -> Result<Vec<String>, Box<dyn Error>> {
 
     // A client needs no credentials: it receives signed URLs.
     let options = FetchOptions { policy: storage.fetch_policy(), ..FetchOptions::default() };
-    let external = External::new(options, HttpFetcher::new(HttpOptions::default())?);
+    let external = External::new(options, HttpFetcher::new(FetcherOptions::default())?);
     let mut client = ClientOptions::default().build(&url)?.client().external(external);
     let parameters = Arc::new(Int64Array::from(vec![bytes]));
     let parameters = RecordBatch::try_from_iter_with_nullable([("bytes", parameters as _, false)])?;
@@ -100,7 +100,7 @@ fn worker(storage: &S3Storage) -> Result<BoundHttpServer, Box<dyn Error>> {
         .fetch_external(FetchOptions { policy: storage.fetch_policy(), ..FetchOptions::default() })
         .build()?;
     let effects =
-        StorageEffects { storage: storage.clone(), fetcher: HttpFetcher::new(HttpOptions::default())? };
+        StorageEffects { storage: storage.clone(), fetcher: HttpFetcher::new(FetcherOptions::default())? };
     let endpoint =
         Endpoint::builder(Arc::new(service), vgi_rpc_http::system_entropy).upload_urls(None).build()?;
     Ok(HttpServer::new(endpoint).effects(Performer::new(effects)).bind_tcp("127.0.0.1:0")?)

@@ -5,13 +5,13 @@
 //! that clients have uploaded:
 //!
 //! ```no_run
-//! use vgi_rpc_external::{HttpFetcher, HttpOptions, StorageEffects};
+//! use vgi_rpc_external::{HttpFetcher, FetcherOptions, StorageEffects};
 //! use vgi_rpc_protocol::effect::Request;
 //! use vgi_rpc_s3::S3Storage;
 //!
 //! // Region and credentials come from the environment.
 //! let storage = S3Storage::new("my-bucket")?;
-//! let fetcher = HttpFetcher::new(HttpOptions::default())?;
+//! let fetcher = HttpFetcher::new(FetcherOptions::default())?;
 //! // Passed to `Performer::new`, which is passed to the server.
 //! let effects = StorageEffects { storage, fetcher };
 //! # let _: Box<dyn std::fmt::Debug> = Box::new(effects);

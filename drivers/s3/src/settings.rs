@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use url::Url;
-use vgi_rpc_external::{Backoff, HttpFetcher, HttpOptions, ObjectNames};
+use vgi_rpc_external::{Backoff, FetcherOptions, HttpFetcher, ObjectNames};
 
 /// The longest validity of a signed URL.
 const MAX_EXPIRY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -235,7 +235,7 @@ impl S3Builder {
         let bucket = Bucket::new(&self.bucket, &region, endpoint, path_style)?;
         let fetcher = match self.fetcher {
             Some(fetcher) => fetcher,
-            None => HttpFetcher::new(HttpOptions::default())
+            None => HttpFetcher::new(FetcherOptions::default())
                 .map_err(|error| S3SettingsError::Tls(error.to_string()))?,
         };
         let credentials = self.credentials.unwrap_or_else(|| Box::new(Chain::standard(&self.environment)));

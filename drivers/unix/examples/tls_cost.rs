@@ -8,7 +8,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
-use vgi_rpc_unix::{Address, ClientTls, ConnectOptions, Pem, Remote, ServerTls, SocketServer};
+use vgi_rpc_unix::{Address, ClientTls, Pem, Remote, ServerTls, SocketOptions, SocketServer};
 
 /// Bytes of the large call.
 const LARGE: usize = 64 << 20;
@@ -37,7 +37,7 @@ fn measure(name: &str, server: Option<ServerTls>, client: Option<ClientTls>) -> 
     let thread = std::thread::spawn(|| bound.run());
 
     let began = Instant::now();
-    let mut client = ConnectOptions::default().tls(client).tcp(&address.to_string())?;
+    let mut client = SocketOptions::default().tls(client).tcp(&address.to_string())?;
     let connecting = began.elapsed();
     let remote = Remote::new("demo.Echo.v1");
     let method = remote.method("echo");

@@ -35,23 +35,23 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Connects to an AF_UNIX socket with default options. Only on Unix.
 ///
 /// # Errors
-/// See [`ConnectOptions::unix`].
+/// See [`SocketOptions::unix`].
 #[cfg(unix)]
 pub fn connect_unix(path: impl AsRef<Path>) -> io::Result<Client> {
-    ConnectOptions::default().unix(path)
+    SocketOptions::default().unix(path)
 }
 
 /// Connects to `[HOST:]PORT` with default options.
 ///
 /// # Errors
-/// See [`ConnectOptions::tcp`].
+/// See [`SocketOptions::tcp`].
 pub fn connect_tcp(address: &str) -> io::Result<Client> {
-    ConnectOptions::default().tcp(address)
+    SocketOptions::default().tcp(address)
 }
 
 /// Options of a client and its connection. After a timeout the client cannot be used any more: connect again.
 #[derive(Clone, Debug)]
-pub struct ConnectOptions {
+pub struct SocketOptions {
     limits: Limits,
     connect_timeout: Option<Duration>,
     timeouts: Timeouts,
@@ -60,7 +60,7 @@ pub struct ConnectOptions {
     tls: Option<ClientTls>,
 }
 
-impl Default for ConnectOptions {
+impl Default for SocketOptions {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
@@ -73,7 +73,7 @@ impl Default for ConnectOptions {
     }
 }
 
-impl ConnectOptions {
+impl SocketOptions {
     /// Sets the limits of what the client accepts and holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

@@ -49,7 +49,7 @@ mod tls_socket;
 
 #[cfg(unix)]
 pub use client::connect_unix;
-pub use client::{ConnectOptions, connect_tcp};
+pub use client::{SocketOptions, connect_tcp};
 pub use server::{BoundSocketServer, SocketServer, SocketServerError};
 pub use vgi_rpc_client::{
     CallError, CallShape, Client, External, Method, Remote, RetryPolicy, ServerGone, Stream, Timeouts,

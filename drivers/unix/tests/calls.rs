@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::MethodKind;
-use vgi_rpc_unix::{Address, CallError, ConnectOptions, SocketServer};
+use vgi_rpc_unix::{Address, CallError, SocketOptions, SocketServer};
 
 fn both(test: impl Fn(&Running)) {
     let server = SocketServer::new(service(&Gate::default()));
@@ -282,8 +282,8 @@ fn clients_do_not_wait_longer_than_asked() {
     let gate = Gate::default();
     let server = Running::unix(&SocketServer::new(service(&gate)));
     let patience = [
-        ConnectOptions::default().read_timeout(Duration::from_millis(100)),
-        ConnectOptions::default().call_timeout(Duration::from_millis(100)),
+        SocketOptions::default().read_timeout(Duration::from_millis(100)),
+        SocketOptions::default().call_timeout(Duration::from_millis(100)),
     ];
     for options in patience {
         let mut client = options.unix(server.path()).unwrap();
@@ -299,7 +299,7 @@ fn clients_do_not_wait_longer_than_asked() {
     let absent = vgi_rpc_unix::connect_unix("/nonexistent/socket").unwrap_err();
     assert_eq!(absent.kind(), ErrorKind::NotFound);
     assert!(absent.to_string().starts_with("/nonexistent/socket: "), "{absent}");
-    let refused = ConnectOptions::default().connect_timeout(Duration::from_secs(5)).tcp("1");
+    let refused = SocketOptions::default().connect_timeout(Duration::from_secs(5)).tcp("1");
     let refused = refused.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     assert!(refused.to_string().starts_with("127.0.0.1:1: "), "{refused}");

@@ -18,7 +18,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::server::{Config, Connection, Event, InputStream};
 use vgi_rpc_protocol::service::{Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_unix::{Address, CallError, Client, ConnectOptions, Remote, SocketServer};
+use vgi_rpc_unix::{Address, CallError, Client, Remote, SocketOptions, SocketServer};
 
 fn config() -> Config {
     Config {
@@ -189,7 +189,7 @@ fn without_reflection_a_timeout_ends_the_use_of_the_connection() {
             _ => connection.open_stream(&EncodedSchema::empty()).unwrap(),
         });
     });
-    let options = ConnectOptions::default().read_timeout(Duration::from_millis(100));
+    let options = SocketOptions::default().read_timeout(Duration::from_millis(100));
     let mut client = options.unix(path).unwrap();
     let (remote, begun) = (Remote::new("a.A.v1"), Instant::now());
     let error = client.unary(&remote.method("m"), &nothing()).unwrap_err();
@@ -270,12 +270,12 @@ fn the_longest_timeouts_are_timeouts_like_any_other() {
         [Duration::MAX, Duration::from_secs(u64::MAX >> 1), Duration::ZERO + Duration::from_secs(1)]
     {
         let options =
-            ConnectOptions::default().connect_timeout(timeout).read_timeout(timeout).call_timeout(timeout);
+            SocketOptions::default().connect_timeout(timeout).read_timeout(timeout).call_timeout(timeout);
         assert_eq!(greet(&mut options.unix(server.path()).unwrap(), "you").unwrap(), "Hello, you!");
         let Address::Tcp(address) = &tcp.address else { panic!("expected a TCP address") };
         let mut client = options.tcp(&address.to_string()).unwrap();
         assert_eq!(greet(&mut client, "you").unwrap(), "Hello, you!");
     }
-    let options = ConnectOptions::default().connect_timeout(None).read_timeout(None).call_timeout(None);
+    let options = SocketOptions::default().connect_timeout(None).read_timeout(None).call_timeout(None);
     assert_eq!(greet(&mut options.unix(server.path()).unwrap(), "you").unwrap(), "Hello, you!");
 }

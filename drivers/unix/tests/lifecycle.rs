@@ -280,7 +280,7 @@ fn a_connect_times_out_when_nobody_accepts() {
     let path = socket_path();
     let bound = server().bind_unix(&path).unwrap();
     // Bound but not running: connections wait in the backlog.
-    let options = vgi_rpc_unix::ConnectOptions::default().read_timeout(Duration::from_millis(100));
+    let options = vgi_rpc_unix::SocketOptions::default().read_timeout(Duration::from_millis(100));
     let mut client = options.unix(&path).unwrap();
     match greet(&mut client, "nobody") {
         Err(CallError::Transport(error)) => assert_eq!(error.io_kind(), Some(ErrorKind::TimedOut)),

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_unix::{Client, ConnectOptions, SocketServer};
+use vgi_rpc_unix::{Client, SocketOptions, SocketServer};
 
 fn server() -> SocketServer {
     SocketServer::new(service(&Gate::default()))
@@ -107,7 +107,7 @@ fn timeouts_beyond_what_a_clock_can_express_never_pass() {
         .stream_timeout(most)
         .write_timeout(most);
     let running = Running::unix(&server);
-    let options = ConnectOptions::default()
+    let options = SocketOptions::default()
         .connect_timeout(Duration::MAX)
         .read_timeout(Duration::MAX)
         .call_timeout(Duration::MAX);

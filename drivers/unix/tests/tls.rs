@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_unix::{
-    Address, CallError, Client, ClientCertificates, ClientTls, ConnectOptions, Pem, ProxyProtocol, Remote,
-    ServerTls, SocketServer,
+    Address, CallError, Client, ClientCertificates, ClientTls, Pem, ProxyProtocol, Remote, ServerTls,
+    SocketOptions, SocketServer,
 };
 
 #[path = "../../../tests/events/kept.rs"]
@@ -91,7 +91,7 @@ fn place(server: &Running) -> String {
 }
 
 fn connect(server: &Running, tls: ClientTls) -> Client {
-    ConnectOptions::default().tls(tls).tcp(&place(server)).unwrap()
+    SocketOptions::default().tls(tls).tcp(&place(server)).unwrap()
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn calls_know_the_certificate_of_the_client() {
     let rest = said.strip_prefix("0x0304 Some(\"localhost\") [").unwrap();
     assert!(rest.trim_end_matches(']').parse::<usize>().unwrap() > 200, "{said}");
     // A TLS 1.3 client learns whether its certificate was accepted at its first call.
-    let refused = ConnectOptions::default().tls(files.client(false)).tcp(&place(&server)).unwrap();
+    let refused = SocketOptions::default().tls(files.client(false)).tcp(&place(&server)).unwrap();
     assert!(matches!(who(refused), Err(CallError::Transport(_))));
     let server = Running::tcp(&mutual(Optional));
     assert_eq!(who(connect(&server, files.client(false))).unwrap(), "0x0304 Some(\"localhost\") []");
@@ -159,7 +159,7 @@ fn plain_clients_of_a_tls_server_and_tls_clients_of_a_plain_one_fail() {
     assert!(matches!(greet(&mut secure.connect(), "world"), Err(CallError::Transport(_))));
     let plain = Running::tcp(&server.message_timeout(Some(Duration::from_millis(300))));
     let began = Instant::now();
-    let error = ConnectOptions::default()
+    let error = SocketOptions::default()
         .tls(files.client(false))
         .connect_timeout(Duration::from_secs(10))
         .tcp(&place(&plain))
@@ -197,7 +197,7 @@ fn a_server_that_says_nothing_is_given_up() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let files = Files::new();
     let began = Instant::now();
-    let error = ConnectOptions::default()
+    let error = SocketOptions::default()
         .tls(files.client(false))
         .connect_timeout(Duration::from_millis(200))
         .tcp(&listener.local_addr().unwrap().to_string())
@@ -233,7 +233,7 @@ fn a_server_that_sends_a_byte_now_and_then_does_not_hold_a_client() {
         trickle(socket, 23);
     });
     let limit = Duration::from_millis(300);
-    let options = ConnectOptions::default().tls(files.client(false));
+    let options = SocketOptions::default().tls(files.client(false));
     let began = Instant::now();
     let error = options.clone().connect_timeout(limit).tcp(&address).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
@@ -252,10 +252,10 @@ fn a_server_that_sends_a_byte_now_and_then_does_not_hold_a_client() {
 fn whom_a_client_does_not_trust_it_does_not_call() {
     let (files, others) = (Files::new(), Files::new());
     let server = Running::tcp(&SocketServer::new(service(&Gate::default())).tls(files.server(None)));
-    let error = ConnectOptions::default().tls(others.client(false)).tcp(&place(&server)).unwrap_err();
+    let error = SocketOptions::default().tls(others.client(false)).tcp(&place(&server)).unwrap_err();
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
     let by_address = ClientTls::builder().roots(files.pem("ca.pem")).build().unwrap();
-    let error = ConnectOptions::default().tls(by_address).tcp(&place(&server)).unwrap_err();
+    let error = SocketOptions::default().tls(by_address).tcp(&place(&server)).unwrap_err();
     assert!(error.to_string().contains("not valid for name"), "{error}");
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, ObjectStorage, StorageEffects};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, ObjectStorage, StorageEffects};
 
 /// The performer of effects for a store.
 pub(crate) type Effects = StorageEffects<Arc<dyn ObjectStorage>>;
@@ -57,7 +57,7 @@ impl StorageUrl {
         settings: &StorageSettings,
     ) -> Result<Effects, Box<dyn Error + Send + Sync>> {
         let storage = self.open(settings)?;
-        Ok(StorageEffects { storage, fetcher: HttpFetcher::new(HttpOptions::default())? })
+        Ok(StorageEffects { storage, fetcher: HttpFetcher::new(FetcherOptions::default())? })
     }
 
     fn open(

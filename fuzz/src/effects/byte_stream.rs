@@ -5,7 +5,7 @@ use super::requests::{asks, row};
 use super::service::{self, ASKS};
 use crate::support::feed::drain;
 use crate::support::service::{MAIN, SERVER_ID, text};
-use crate::support::told::batches_written;
+use crate::support::observed::batches_written;
 use crate::support::limits;
 use arbitrary::{Result, Unstructured};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use vgi_rpc_protocol::client::{self, Call, CallKind};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::memory::{Account, Budget};
-use vgi_rpc_protocol::service::{Done, Peer, Responder, Service, TransportKind, Work};
+use vgi_rpc_protocol::service::{WorkResult, Peer, Responder, Service, TransportKind, Work};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{ConnectionError, IdSource, Next};
@@ -28,7 +28,7 @@ pub struct Line {
     account: Account,
     server: Responder,
     work: Option<Work>,
-    done: Option<Done>,
+    done: Option<WorkResult>,
     effects: EffectsOut,
     /// What the client has sent and the network has not delivered.
     up: Vec<u8>,

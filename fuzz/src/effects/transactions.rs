@@ -4,7 +4,7 @@ use super::effects_out::EffectsOut;
 use super::requests::{self, StreamTokens, Tokens};
 use super::service;
 use crate::support::http_service::NOW;
-use crate::support::told::batches_written;
+use crate::support::observed::batches_written;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 use vgi_rpc_protocol::http::headers::{ARROW_STREAM, REQUEST_ID, SESSION};
-use vgi_rpc_protocol::http::{RequestAnswer, RequestOrigin, Body, RequestDone, Endpoint, RequestStep, Transaction, RequestWork};
+use vgi_rpc_protocol::http::{RecordedResponse, RequestOrigin, Body, RequestWorkResult, Endpoint, RequestStep, Transaction, RequestWork};
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::Service;
 use vgi_rpc_protocol::wire::keys;
@@ -48,7 +48,7 @@ struct Running {
     /// The body was provided since it was last needed.
     has_body: bool,
     work: Option<RequestWork>,
-    done: Option<RequestDone>,
+    done: Option<RequestWorkResult>,
     effects: EffectsOut,
     woken: Arc<Woken>,
     /// An event has arrived since the last poll.
@@ -158,7 +158,7 @@ impl Transactions {
         }
     }
 
-    fn answered(&mut self, index: usize, answer: RequestAnswer) {
+    fn answered(&mut self, index: usize, answer: RecordedResponse) {
         let running = &mut self.running[index];
         assert!(!running.has_answered, "a request is answered once");
         running.has_answered = true;
@@ -258,7 +258,7 @@ impl Transactions {
 }
 
 impl Running {
-    fn poll(&mut self, now: Duration) -> Option<RequestAnswer> {
+    fn poll(&mut self, now: Duration) -> Option<RecordedResponse> {
         self.is_due = false;
         self.woken.0.store(false, Ordering::Relaxed);
         let waker = Waker::from(self.woken.clone());

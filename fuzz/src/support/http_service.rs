@@ -1,8 +1,8 @@
 //! An endpoint with every option enabled, requests to it, and the checks of its responses.
 
+use super::observed::batches_written;
 use super::panics::ON_PURPOSE;
 use super::service::{SERVER_ID, protocols};
-use super::told::batches_written;
 use super::{limits, panics};
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
@@ -22,7 +22,7 @@ use vgi_rpc_protocol::http::cors::{Cors, Origins};
 use vgi_rpc_protocol::http::headers::{self, ARROW_STREAM};
 use vgi_rpc_protocol::http::proof::{Gate, GateConfig, Mode, Secret, Secrets};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Body, Endpoint, RequestAnswer, RequestOrigin, Sticky};
+use vgi_rpc_protocol::http::{Body, Endpoint, RecordedResponse, RequestOrigin, Sticky};
 use vgi_rpc_protocol::ipc::{BatchEncoder, EncodedSchema, Metadata, Outbox};
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
@@ -149,7 +149,7 @@ pub fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> Answered {
         RequestOrigin { now: NOW, remote_address: Some("192.0.2.7:4711".into()), ..RequestOrigin::default() };
     let body = |most| if body.len() as u64 > most { Body::TooLarge } else { Body::Whole(body) };
     let answer = run_inline(endpoint.begin(head, arrival), body, &|| NOW, perform);
-    let RequestAnswer { response, record, .. } = answer.expect("an answer");
+    let RecordedResponse { response, record, .. } = answer.expect("an answer");
     if let Some(record) = record {
         let line = access_log::line(&record, Duration::ZERO, 0);
         let parsed: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");

@@ -2,14 +2,14 @@
 //! Code of only one target does not belong here.
 
 pub mod edits;
-pub mod elsewhere;
 pub mod feed;
 pub mod http1;
 pub mod http_service;
 pub mod http_text;
+pub mod object_store;
+pub mod observed;
 pub mod panics;
 pub mod service;
-pub mod told;
 
 use vgi_rpc_protocol::Limits;
 

@@ -19,21 +19,21 @@
 // | `failure` | why an effect could not be performed |
 // | `answers` | asks a question from a function that cannot block |
 // | `own_answer` | questions with a function that answers them |
-// | `surroundings` | the listeners that are notified while an effect is performed |
+// | `listeners` | the listeners that are notified while an effect is performed |
 // | `value` | the application's values in both |
 // | `table` | the effects of one machine |
 
 mod answers;
 mod failure;
+mod listeners;
 mod own_answer;
 mod request;
-mod surroundings;
 mod table;
 mod value;
 
 pub use answers::{Answer, Answers, Ask, Question};
 pub use failure::{Failure, FailureReason};
+pub(crate) use listeners::{EffectListener, EffectListeners};
 pub use request::{Completion, Effect, EffectEvent, EffectId, Request, UploadUrl};
-pub(crate) use surroundings::{Accompany, Surroundings};
 pub(crate) use table::Effects;
 pub use value::Value;

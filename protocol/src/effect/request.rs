@@ -2,7 +2,7 @@
 
 use super::answers::Question;
 use super::failure::Failure;
-use super::surroundings::Surroundings;
+use super::listeners::EffectListeners;
 use super::value::Value;
 use crate::external::{Fetch, ResolveError, Resolved, Store, Upload};
 use crate::location::Location;
@@ -29,20 +29,20 @@ pub struct Effect {
     pub time_limit: Duration,
     /// Effects with the same key have the same request: a driver may perform one of them and complete all with its result.
     pub shared_key: Option<Arc<str>>,
-    pub(super) surroundings: Surroundings,
+    pub(super) listeners: EffectListeners,
 }
 
 impl Effect {
     /// Creates an effect without a machine, for testing code that performs effects.
     pub fn new(id: u64, request: Request, time_limit: Duration, shared_key: Option<Arc<str>>) -> Self {
-        let surroundings = Surroundings::default();
-        Self { id: EffectId(id), request, time_limit, shared_key, surroundings }
+        let listeners = EffectListeners::default();
+        Self { id: EffectId(id), request, time_limit, shared_key, listeners }
     }
 
     /// Runs `perform`, which performs the effect on this thread. The [hooks](crate::service::CallHook) of the call are notified
     /// before and after it, so a span of the call is current while it runs. Drivers perform every effect through this function.
     pub fn within<T>(&self, perform: impl FnOnce(&Request) -> T) -> T {
-        self.surroundings.within(|| perform(&self.request))
+        self.listeners.within(|| perform(&self.request))
     }
 }
 

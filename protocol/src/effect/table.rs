@@ -2,8 +2,8 @@
 
 use super::answers::{Answer, Ask};
 use super::failure::{Failure, FailureReason};
+use super::listeners::EffectListeners;
 use super::request::{Completion, Effect, EffectEvent, EffectId, Request};
-use super::surroundings::Surroundings;
 use crate::memory::{Account, Reservation};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -57,14 +57,14 @@ impl Completed {
 impl Effects {
     /// Requests a question.
     pub(crate) fn ask(&mut self, ask: &Ask) -> EffectId {
-        self.ask_within(ask, Surroundings::default())
+        self.ask_within(ask, EffectListeners::default())
     }
 
     /// Requests a question for a call.
-    pub(crate) fn ask_within(&mut self, ask: &Ask, surroundings: Surroundings) -> EffectId {
+    pub(crate) fn ask_within(&mut self, ask: &Ask, listeners: EffectListeners) -> EffectId {
         let question = &ask.question;
         let request = Request::Question(question.clone());
-        self.begin(request, question.time_limit, question.shared_key.clone(), surroundings)
+        self.begin(request, question.time_limit, question.shared_key.clone(), listeners)
     }
 
     /// Requests an effect.
@@ -74,7 +74,7 @@ impl Effects {
         time_limit: Duration,
         shared_key: Option<Arc<str>>,
     ) -> EffectId {
-        self.begin(request, time_limit, shared_key, Surroundings::default())
+        self.begin(request, time_limit, shared_key, EffectListeners::default())
     }
 
     /// Requests an effect for a call.
@@ -82,9 +82,9 @@ impl Effects {
         &mut self,
         request: Request,
         time_limit: Duration,
-        surroundings: Surroundings,
+        listeners: EffectListeners,
     ) -> EffectId {
-        self.begin(request, time_limit, None, surroundings)
+        self.begin(request, time_limit, None, listeners)
     }
 
     fn begin(
@@ -92,12 +92,12 @@ impl Effects {
         request: Request,
         time_limit: Duration,
         shared_key: Option<Arc<str>>,
-        surroundings: Surroundings,
+        listeners: EffectListeners,
     ) -> EffectId {
         let id = EffectId(self.made);
         self.made += 1;
         self.out.push(Out { id, data: Vec::new(), memory: None, over_budget: false });
-        let effect = Effect { id, request, time_limit, shared_key, surroundings };
+        let effect = Effect { id, request, time_limit, shared_key, listeners };
         self.events.push_back(EffectEvent::Requested(effect));
         id
     }

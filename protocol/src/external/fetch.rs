@@ -2,7 +2,7 @@
 
 use super::pointer::Pointer;
 use super::policy::UrlPolicy;
-use super::resolution::{Caps, Resolution};
+use super::resolution::{ObjectLimits, Resolution};
 use super::resolve_error::ResolveError;
 use crate::Limits;
 use crate::ipc::Metadata;
@@ -19,7 +19,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct FetchOptions {
     /// The size limits of an object.
-    pub caps: Caps,
+    pub object_limits: ObjectLimits,
     /// Which URLs may be requested: the pointer's URL, and the target of every redirect. Public hosts over HTTPS by default.
     pub policy: UrlPolicy,
     /// The time limit for a fetch, including all of its attempts. 60 seconds by default, like the canonical implementation.
@@ -28,7 +28,11 @@ pub struct FetchOptions {
 
 impl Default for FetchOptions {
     fn default() -> Self {
-        Self { caps: Caps::default(), policy: UrlPolicy::https_public(), time_limit: Duration::from_secs(60) }
+        Self {
+            object_limits: ObjectLimits::default(),
+            policy: UrlPolicy::https_public(),
+            time_limit: Duration::from_secs(60),
+        }
     }
 }
 
@@ -97,7 +101,7 @@ impl Fetch {
     /// Returns a decoder for the object.
     pub fn resolution(&self) -> Resolution {
         let Inner { pointer, schema, limits, account, options } = &*self.0;
-        Resolution::new(pointer.clone(), schema.clone(), limits, account, options.caps)
+        Resolution::new(pointer.clone(), schema.clone(), limits, account, options.object_limits)
     }
 }
 

@@ -39,7 +39,7 @@ pub use externalisation::{Cycle, Externalisation, ExternaliseError};
 pub use fetch::{Fetch, FetchOptions};
 pub use pointer::{Pointer, PointerError};
 pub use policy::{UrlCheck, UrlPolicy, UrlRejected};
-pub use resolution::{Caps, Resolution, Resolved};
+pub use resolution::{ObjectLimits, Resolution, Resolved};
 pub use resolve_error::{ResolveError, ResolveErrorKind};
 pub use store::{Object, Store};
 pub use upload::Upload;

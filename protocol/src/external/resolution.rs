@@ -28,7 +28,7 @@ const MAX_HASHED_BYTES: usize = 64 << 20;
 
 /// The size limits of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caps {
+pub struct ObjectLimits {
     /// The maximum size of the object as stored, whatever size the store announces. 256 MiB by default, like the canonical
     /// implementation.
     pub max_fetch_bytes: u64,
@@ -36,7 +36,7 @@ pub struct Caps {
     pub max_decompressed_bytes: u64,
 }
 
-impl Default for Caps {
+impl Default for ObjectLimits {
     fn default() -> Self {
         let max_fetch_bytes = 256 << 20;
         Self { max_fetch_bytes, max_decompressed_bytes: 16 * max_fetch_bytes }
@@ -54,7 +54,7 @@ impl Default for Caps {
 /// # use std::{sync::Arc, time::Duration};
 /// # use arrow_array::{Int64Array, RecordBatch};
 /// # use arrow_schema::{DataType, Field, Schema};
-/// use vgi_rpc_protocol::external::{Caps, Pointer, Resolution};
+/// use vgi_rpc_protocol::external::{ObjectLimits, Pointer, Resolution};
 /// use vgi_rpc_protocol::ipc::{Metadata, encode_batch};
 /// use vgi_rpc_protocol::memory::Budget;
 /// use vgi_rpc_protocol::{Limits, wire::keys};
@@ -65,7 +65,7 @@ impl Default for Caps {
 /// let metadata: Metadata = [(keys::LOCATION, "https://storage.example/object?signature=x")].into_iter().collect();
 /// let pointer = Pointer::recognise(0, &metadata)?.expect("a pointer");
 /// let account = Budget::new(1 << 30).account();
-/// let mut resolution = Resolution::new(pointer, schema, &Limits::default(), &account, Caps::default());
+/// let mut resolution = Resolution::new(pointer, schema, &Limits::default(), &account, ObjectLimits::default());
 /// resolution.begin(None)?;
 /// resolution.receive(object)?;
 /// let resolved = resolution.finish(Duration::from_millis(42))?;
@@ -79,7 +79,7 @@ pub struct Resolution {
     schema: SchemaRef,
     limits: Limits,
     account: Account,
-    caps: Caps,
+    object_limits: ObjectLimits,
     state: State,
 }
 
@@ -117,9 +117,15 @@ impl fmt::Debug for Resolved {
 
 impl Resolution {
     /// Creates a resolution. The object must have the schema of the pointer batch.
-    pub fn new(pointer: Pointer, schema: SchemaRef, limits: &Limits, account: &Account, caps: Caps) -> Self {
+    pub fn new(
+        pointer: Pointer,
+        schema: SchemaRef,
+        limits: &Limits,
+        account: &Account,
+        object_limits: ObjectLimits,
+    ) -> Self {
         let (limits, account) = (limits.clone(), account.clone());
-        Self { pointer, schema, limits, account, caps, state: State::Idle }
+        Self { pointer, schema, limits, account, object_limits, state: State::Idle }
     }
 
     /// Returns the pointer.
@@ -128,8 +134,8 @@ impl Resolution {
     }
 
     /// Returns the size limits of the object.
-    pub const fn caps(&self) -> Caps {
-        self.caps
+    pub const fn object_limits(&self) -> ObjectLimits {
+        self.object_limits
     }
 
     /// Begins an attempt to fetch the object, whose response has this `Content-Encoding`. The data of a previous attempt is
@@ -150,7 +156,7 @@ impl Resolution {
     /// If the object cannot be resolved. The fetch can then be stopped; later calls return the same error.
     pub fn receive(&mut self, bytes: Bytes) -> Result<(), ResolveError> {
         let attempt = self.take_attempt()?;
-        let received = attempt.receive(bytes, self.caps, self.pointer.sha256);
+        let received = attempt.receive(bytes, self.object_limits, self.pointer.sha256);
         self.settle(received)
     }
 
@@ -176,7 +182,7 @@ impl Resolution {
     }
 
     fn attempt(&self, coding: Option<Coding>) -> Result<Box<Attempt>, ResolveErrorKind> {
-        let max = self.caps.max_decompressed_bytes;
+        let max = self.object_limits.max_decompressed_bytes;
         let decoder = Decoder::new(coding, max, &self.account)?;
         let object = Object::new(self.schema.clone(), &self.limits, max, &self.account);
         let content = Content::Reading(Box::new(object));
@@ -248,12 +254,12 @@ impl Attempt {
     fn receive(
         mut self: Box<Self>,
         bytes: Bytes,
-        caps: Caps,
+        object_limits: ObjectLimits,
         digest: Option<Digest>,
     ) -> Result<Box<Self>, ResolveErrorKind> {
         self.encoded = self.encoded.saturating_add(bytes.len() as u64);
-        if self.encoded > caps.max_fetch_bytes {
-            return Err(ResolveErrorKind::TooLarge { max: caps.max_fetch_bytes });
+        if self.encoded > object_limits.max_fetch_bytes {
+            return Err(ResolveErrorKind::TooLarge { max: object_limits.max_fetch_bytes });
         }
         self.decoder.push(bytes);
         self.decode(digest)?;

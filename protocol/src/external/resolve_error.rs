@@ -41,13 +41,13 @@ pub enum ResolveErrorKind {
         /// The object's digest.
         got: Digest,
     },
-    /// The stored object is larger than [`Caps::max_fetch_bytes`](super::Caps::max_fetch_bytes).
+    /// The stored object is larger than [`ObjectLimits::max_fetch_bytes`](super::ObjectLimits::max_fetch_bytes).
     #[error("the object exceeds max_fetch_bytes ({max} bytes)")]
     TooLarge {
         /// The limit.
         max: u64,
     },
-    /// The decoded object is larger than [`Caps::max_decompressed_bytes`](super::Caps::max_decompressed_bytes).
+    /// The decoded object is larger than [`ObjectLimits::max_decompressed_bytes`](super::ObjectLimits::max_decompressed_bytes).
     #[error("the decoded object exceeds max_decompressed_bytes ({max} bytes)")]
     DecodedTooLarge {
         /// The limit.

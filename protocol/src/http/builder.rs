@@ -8,7 +8,7 @@ use super::cors::Cors;
 use super::endpoint::{DEFAULT_BODY_BYTES, Endpoint, Entropy, OnAuthFailure, SessionQuotas, Settings};
 use super::oauth::ProtectedResource;
 #[cfg(feature = "oauth-pkce")]
-use super::oauth::{BrowserLogin, Login, LoginError, WithCookie};
+use super::oauth::{BrowserLogin, BrowserLoginError, Login, WithCookie};
 use super::operator_page::OperatorPage;
 use super::pages::Pages;
 use super::session::echo_header;
@@ -66,7 +66,7 @@ pub enum EndpointError {
     /// The browser login cannot be set up with these settings.
     #[cfg(feature = "oauth-pkce")]
     #[error(transparent)]
-    Login(#[from] LoginError),
+    Login(#[from] BrowserLoginError),
     /// The service's identity accepts bearer tokens, but authentication depends on headers that a proxy adds. As an
     /// alternative, the tokens would bypass the proxy.
     #[error(
@@ -436,8 +436,9 @@ impl EndpointBuilder {
         }
         // Peer evidence is required in addition to every credential, so no token bypasses the proxy.
         proxy_headers.extend(peers.iter().flat_map(PeerAuthentication::proxy_headers));
-        let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself())
-            || peers.as_ref().is_some_and(PeerAuthentication::asks_itself);
+        let has_own_answers =
+            authenticator.as_ref().is_some_and(|authenticator| authenticator.has_own_answers())
+                || peers.as_ref().is_some_and(PeerAuthentication::has_own_answers);
         if let Some(elsewhere) = self.resource.as_ref().filter(|resource| !resource.is_at(&settings.prefix)) {
             return Err(EndpointError::Resource { url: elsewhere.url().into(), prefix: settings.prefix });
         }
@@ -487,7 +488,7 @@ impl EndpointBuilder {
             authenticator,
             peers,
             authenticates,
-            asks_itself,
+            has_own_answers,
             on_auth_failure: self.on_auth_failure,
             refuser: Refuser::new(proxy_headers, challenge.transpose()?),
             vends_upload_urls: self.uploads.is_some(),

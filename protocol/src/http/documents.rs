@@ -19,7 +19,7 @@ pub struct LoadDocument {
 }
 
 /// A question to the driver: send a form to a URL by `POST`, as `application/x-www-form-urlencoded`. The driver completes it
-/// with a value of [`FormAnswer`], whatever its status.
+/// with a value of [`FormResponse`], whatever its status.
 ///
 /// The rules of [`LoadDocument`] for redirects, HTTPS and failures apply. The form contains secrets: do not log or store it,
 /// and send it only once.
@@ -55,7 +55,7 @@ impl std::fmt::Debug for PostForm {
 /// The response to a [`PostForm`].
 #[cfg(feature = "oauth-pkce")]
 #[derive(Clone)]
-pub struct FormAnswer {
+pub struct FormResponse {
     /// Its HTTP status.
     pub status: u16,
     /// Its `Content-Type`, if it has one.
@@ -65,9 +65,9 @@ pub struct FormAnswer {
 }
 
 #[cfg(feature = "oauth-pkce")]
-impl std::fmt::Debug for FormAnswer {
+impl std::fmt::Debug for FormResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FormAnswer").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("FormResponse").field("status", &self.status).finish_non_exhaustive()
     }
 }
 

@@ -72,7 +72,7 @@ pub struct Endpoint {
     /// Whether the deployment authenticates callers, apart from the service's identity.
     pub(super) authenticates: bool,
     /// Whether authentication asks questions that bring their answer.
-    pub(super) asks_itself: bool,
+    pub(super) has_own_answers: bool,
     pub(super) on_auth_failure: Vec<Box<OnAuthFailure>>,
     pub(super) refuser: Refuser,
     /// Whether clients may request upload URLs.
@@ -168,8 +168,8 @@ impl Endpoint {
 
     /// Whether requests have effects that [bring their answer](crate::effect::Request::own_answer). A driver performs these
     /// even if the application performs no effects.
-    pub fn asks_itself(&self) -> bool {
-        self.asks_itself
+    pub fn has_own_answers(&self) -> bool {
+        self.has_own_answers
     }
 
     /// Returns the number of open sticky sessions.

@@ -64,5 +64,5 @@ pub use builder::{EndpointBuilder, EndpointError, Sticky};
 pub use endpoint::{Endpoint, Entropy, RequestOrigin};
 pub use operator_page::OperatorPage;
 pub use transaction::{
-    Body, Clock, RequestAnswer, RequestDone, RequestStep, RequestWork, RunningCall, Transaction,
+    Body, Clock, RecordedResponse, RequestStep, RequestWork, RequestWorkResult, RunningCall, Transaction,
 };

@@ -1,7 +1,7 @@
 //! The context of a request: what is known before its body is read.
 
 use super::coding::Coding;
-use super::token::Identity;
+use super::token::TokenOwner;
 use crate::memory::Account;
 use crate::service::context::{Bounds, RequestId};
 use crate::service::{AuthContext, Peer, ResponseBudget};
@@ -51,11 +51,11 @@ impl RequestContext {
     }
 
     /// Returns the identity that tokens are bound to.
-    pub(crate) fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> TokenOwner {
         let auth = &self.peer.auth;
         let AuthContext { domain, principal, authenticated, .. } = auth;
         let caller =
-            if *authenticated { Identity::principal(domain, principal) } else { Identity::anonymous() };
+            if *authenticated { TokenOwner::principal(domain, principal) } else { TokenOwner::anonymous() };
         caller.with_peer_evidence(auth.peer_evidence_binding().unwrap_or_default())
     }
 }

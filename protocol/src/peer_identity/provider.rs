@@ -148,7 +148,7 @@ pub struct Provider {
     /// The headers that a proxy must set.
     pub(super) proxy_headers: Vec<String>,
     /// Whether its questions contain their answer.
-    pub(super) asks_itself: bool,
+    pub(super) has_own_answers: bool,
     resolve: Box<Resolve>,
 }
 
@@ -161,7 +161,12 @@ impl Provider {
         name: impl Into<Box<str>>,
         resolve: impl Fn(&PeerQuery<'_>) -> Result<ProviderResult, Ask> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), proxy_headers: Vec::new(), asks_itself: false, resolve: Box::new(resolve) }
+        Self {
+            name: name.into(),
+            proxy_headers: Vec::new(),
+            has_own_answers: false,
+            resolve: Box::new(resolve),
+        }
     }
 
     /// Sets the headers that a proxy must set for it to find anything.
@@ -172,8 +177,8 @@ impl Provider {
 
     /// Declares that its questions [contain their answer](crate::effect::Question::answered_by). An HTTP driver then has threads
     /// for them even if the application performs no effects.
-    pub fn asking_itself(mut self) -> Self {
-        self.asks_itself = true;
+    pub fn with_own_answers(mut self) -> Self {
+        self.has_own_answers = true;
         self
     }
 

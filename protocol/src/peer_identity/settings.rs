@@ -204,8 +204,8 @@ impl PeerAuthentication {
 
     /// Returns whether a provider's questions contain their answer.
     #[cfg(feature = "http")]
-    pub(crate) fn asks_itself(&self) -> bool {
-        self.providers.iter().any(|provider| provider.asks_itself)
+    pub(crate) fn has_own_answers(&self) -> bool {
+        self.providers.iter().any(|provider| provider.has_own_answers)
     }
 
     /// Returns the headers that a proxy must set for any caller to be admitted.

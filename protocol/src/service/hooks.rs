@@ -2,7 +2,7 @@
 
 use super::context::{CallContext, TransportKind};
 use super::record::{CallRecord, TraceIds};
-use crate::effect::{Accompany, Answers, Ask, Failure};
+use crate::effect::{Answers, Ask, EffectListener, Failure};
 use crate::panics::{self, catch};
 use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
@@ -141,7 +141,7 @@ impl Scopes {
     }
 }
 
-impl Accompany for Scopes {
+impl EffectListener for Scopes {
     fn enter(&self) -> bool {
         let mut listening = self.lock();
         if !listening.has_ended {

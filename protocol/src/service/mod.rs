@@ -78,4 +78,4 @@ pub use rows::{OpensProducer, Rows};
 pub use service_error::ServiceError;
 pub use stream::{Exchange, Producer, Saved, State, Stream, Turn};
 pub use tls_peer::TlsPeer;
-pub use work::{Done, Work};
+pub use work::{Work, WorkResult};

@@ -7,7 +7,7 @@ use super::host::Service;
 use super::identification::{Identification, Identified};
 use super::record::CallRecord;
 use super::resolve::{Target, resolve};
-use super::work::{Done, OpenStream, Outcome, Work};
+use super::work::{OpenStream, Outcome, Work, WorkResult};
 use crate::description::{MethodInfo, MethodKind, ProtocolInfo};
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::ipc::{EncodedSchema, Metadata, Outbox};
@@ -36,7 +36,7 @@ pub enum WaitingFor {
     /// The next input of an open stream, or the end of the input of a stream that has ended on this side. No byte of it has been
     /// received yet, and the client may send it at any time.
     Input,
-    /// The [`Done`] of a [`Work`] that is running: see [`Responder::complete`].
+    /// The [`WorkResult`] of a [`Work`] that is running: see [`Responder::complete`].
     Work,
     /// The completion of an effect: see [`Responder::complete_effect`].
     Effect,
@@ -245,7 +245,7 @@ impl Responder {
     ///
     /// # Errors
     /// If no invocation of this responder is running.
-    pub fn complete(&mut self, done: Done) -> Result<(), CommandError> {
+    pub fn complete(&mut self, done: WorkResult) -> Result<(), CommandError> {
         let misuse = CommandError::Misuse {
             command: "complete",
             when: "while an invocation of this responder is out",

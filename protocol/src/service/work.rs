@@ -12,7 +12,7 @@ use super::stream::Saved;
 use super::stream::{Overrides, StreamState, Turn, dropped};
 use super::validate::validate;
 use crate::description::MethodKind;
-use crate::effect::Surroundings;
+use crate::effect::EffectListeners;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::OverBudget;
 use crate::panics;
@@ -135,7 +135,7 @@ impl fmt::Debug for OpenStream {
 }
 
 /// The result of a [`Work`]. Pass it to [`complete`](super::Responder::complete) of the responder that the work came from.
-pub struct Done {
+pub struct WorkResult {
     pub(crate) outcome: Outcome,
     pub(crate) context: Box<CallContext>,
 }
@@ -180,9 +180,9 @@ impl fmt::Debug for Work {
     }
 }
 
-impl fmt::Debug for Done {
+impl fmt::Debug for WorkResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Done").field("context", &self.context).finish_non_exhaustive()
+        f.debug_struct("WorkResult").field("context", &self.context).finish_non_exhaustive()
     }
 }
 
@@ -193,28 +193,28 @@ impl Work {
     }
 
     /// Invokes the handler. A panic in it becomes the call's error.
-    pub fn run(self) -> Done {
+    pub fn run(self) -> WorkResult {
         let Self { mut task, mut context, scopes } = self;
         if let Task::Call(_, row) = &mut task {
             if let Err(error) = resolve_request(row, &mut context) {
-                return share_output(Done { outcome: Outcome::Refused(error), context });
+                return share_output(WorkResult { outcome: Outcome::Refused(error), context });
             }
             if let Some(scopes) = &scopes {
                 scopes.parameters(row);
             }
         }
-        Surroundings::new(scopes).within(|| {
+        EffectListeners::new(scopes).within(|| {
             share_output(match task {
                 Task::Call(method, row) => match validate(method.info(), row) {
                     Ok(args) => call(&method, args, context),
-                    Err(error) => Done { outcome: Outcome::Invalid(error), context },
+                    Err(error) => WorkResult { outcome: Outcome::Invalid(error), context },
                 },
                 Task::Turn(stream, input, metadata) => match stream.open(&mut context) {
                     Ok(stream) => match shared_input(input, metadata, &mut context) {
                         Ok((input, metadata)) => turn(stream, input, metadata, context),
-                        Err(error) => Done { outcome: Outcome::Failed { error }, context },
+                        Err(error) => WorkResult { outcome: Outcome::Failed { error }, context },
                     },
-                    Err(error) => Done { outcome: Outcome::Unrestored(error), context },
+                    Err(error) => WorkResult { outcome: Outcome::Unrestored(error), context },
                 },
                 Task::Cancel(stream) => cancel(stream, context),
             })
@@ -223,7 +223,7 @@ impl Work {
 
     /// Invokes the handler, and passes its logs to the sink while it runs. This is for unary calls, whose logs precede the
     /// result. The logs of streams are kept, to preserve their order among the batches.
-    pub fn run_with_logs(mut self, sink: Arc<dyn LogSink>) -> Done {
+    pub fn run_with_logs(mut self, sink: Arc<dyn LogSink>) -> WorkResult {
         if let Task::Call(method, _) = &self.task
             && let Handler::Unary(_) = method.handler
         {
@@ -266,8 +266,8 @@ fn shared_input(
 }
 
 /// Writes the output to shared memory if the client expects it there, and frees the regions that were read.
-fn share_output(mut done: Done) -> Done {
-    let Done { outcome, context } = &mut done;
+fn share_output(mut done: WorkResult) -> WorkResult {
+    let WorkResult { outcome, context } = &mut done;
     if !context.shared.is_on() {
         return done;
     }
@@ -294,7 +294,7 @@ fn is_opening(outcome: &Outcome) -> bool {
 }
 
 /// Invokes a method's handler.
-fn call(method: &Method, args: Args, mut context: Box<CallContext>) -> Done {
+fn call(method: &Method, args: Args, mut context: Box<CallContext>) -> WorkResult {
     let args = args.within(&context);
     let declared = &method.declaration;
     let result = guard(|| match &method.handler {
@@ -306,17 +306,17 @@ fn call(method: &Method, args: Args, mut context: Box<CallContext>) -> Done {
             open(declared, state, overrides)
         }
     });
-    Done { outcome: result.unwrap_or_else(Outcome::Refused), context }
+    WorkResult { outcome: result.unwrap_or_else(Outcome::Refused), context }
 }
 
 /// Notifies a stream that its client cancelled it.
-fn cancel(stream: Turning, mut context: Box<CallContext>) -> Done {
+fn cancel(stream: Turning, mut context: Box<CallContext>) -> WorkResult {
     // An error is ignored: the stream is over in any case.
     let _ = guard(|| {
         stream.open(&mut context)?.state.on_cancel(&mut context);
         Ok(())
     });
-    Done { outcome: Outcome::Cancelled, context }
+    WorkResult { outcome: Outcome::Cancelled, context }
 }
 
 /// Checks what a stream method's handler returned against the method's declaration.
@@ -364,15 +364,15 @@ fn turn(
     input: RecordBatch,
     metadata: Metadata,
     context: Box<CallContext>,
-) -> Done {
+) -> WorkResult {
     let schema = stream.input.schema();
     let input = match guard(|| Ok(conform_input(input, schema, &context.bounds.account))) {
         Ok(Ok(input)) => input,
         Ok(Err(InputError::OverBudget(error))) => {
-            return Done { outcome: Outcome::OverBudget(error), context };
+            return WorkResult { outcome: Outcome::OverBudget(error), context };
         }
         Ok(Err(InputError::Mismatch(error))) | Err(error) => {
-            return Done { outcome: Outcome::Failed { error }, context };
+            return WorkResult { outcome: Outcome::Failed { error }, context };
         }
     };
     let may_finish = stream.state.is_producer();
@@ -390,7 +390,7 @@ fn turn(
             Outcome::Failed { error }
         }
     };
-    Done { outcome, context }
+    WorkResult { outcome, context }
 }
 
 /// Removes the keys that belong to the transport from an input's metadata.

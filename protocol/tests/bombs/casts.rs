@@ -6,7 +6,7 @@ use super::common::messages::Header;
 use super::common::scenarios::{scale, stream};
 use super::common::service::responder;
 use super::common::streams::{END_OF_STREAM, stream_of};
-use super::common::told::Told;
+use super::common::transcript::Told;
 use super::*;
 use allocation_counter::measure;
 use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int8Array, ListArray, NullArray, StringArray};

@@ -8,7 +8,7 @@ use super::common::messages::{self, Header, field};
 use super::common::scenarios::{echo, stream as open_stream, tick, unary};
 use super::common::service::responder;
 use super::common::streams::{growing, many_dictionaries};
-use super::zoo::stream;
+use super::hostile_streams::stream;
 use allocation_counter::measure;
 use arrow_schema::{DataType, Field, Schema};
 use bytes::{Buf, Bytes};

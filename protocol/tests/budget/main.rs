@@ -12,6 +12,7 @@
 mod common;
 
 mod costs;
+mod hostile_streams;
 mod objects;
 #[cfg(feature = "http")]
 mod over_http;
@@ -19,10 +20,9 @@ mod peaks;
 #[cfg(feature = "http")]
 mod peaks_over_http;
 mod requests;
+mod reservations;
 mod schemas;
 mod service;
-mod travels;
-mod zoo;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::content_coding::{Codecs, Coding};
 use vgi_rpc_protocol::external::{
-    Caps, Cycle, Digest, Externalisation, Location, Pointer, Resolution, Resolved, total_buffer_size,
+    Cycle, Digest, Externalisation, Location, ObjectLimits, Pointer, Resolution, Resolved, total_buffer_size,
 };
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, encode_batch};
 use vgi_rpc_protocol::memory::{Account, Budget};
@@ -53,7 +53,8 @@ fn stored(batch: RecordBatch, coding: Option<Coding>) -> Stored {
 fn resolve(stored: &Stored, piece: usize, account: &Account, sha256: Option<Digest>) -> Resolved {
     let location = Location::parse("https://h.example/object").unwrap();
     let (schema, pointer) = (stored.batch.schema(), Pointer { location, sha256 });
-    let mut resolution = Resolution::new(pointer, schema, &Limits::default(), account, Caps::default());
+    let mut resolution =
+        Resolution::new(pointer, schema, &Limits::default(), account, ObjectLimits::default());
     resolution.begin(stored.coding.map(Coding::as_str)).unwrap();
     for piece in stored.bytes.chunks(piece) {
         resolution.receive(Bytes::copy_from_slice(piece)).unwrap();

@@ -3,8 +3,8 @@
 use super::common::batches::*;
 use super::common::messages::{COMPRESSIONS, Header};
 use super::common::streams::{batches_of, stream_of};
+use super::hostile_streams::{write_compressed, zeros};
 use super::service::{LARGE, Runs, service};
-use super::zoo::{write_compressed, zeros};
 use super::{KIB, MIB};
 use crate::common::inline;
 use arrow_ipc::CompressionType;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
-use vgi_rpc_protocol::http::{Endpoint, RequestAnswer, RequestOrigin};
+use vgi_rpc_protocol::http::{Endpoint, RecordedResponse, RequestOrigin};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::wire::code::Code;
@@ -82,7 +82,7 @@ fn with_metadata(stream: &Bytes, metadata: &Metadata) -> Bytes {
     [&stream[..at], &header, &stream[at + 8 + len..]].concat().into()
 }
 
-fn send(endpoint: &Arc<Endpoint>, account: &Account, request: Request<Bytes>) -> RequestAnswer {
+fn send(endpoint: &Arc<Endpoint>, account: &Account, request: Request<Bytes>) -> RecordedResponse {
     inline::answer(
         endpoint,
         request,
@@ -90,14 +90,14 @@ fn send(endpoint: &Arc<Endpoint>, account: &Account, request: Request<Bytes>) ->
     )
 }
 
-fn error(answer: &RequestAnswer) -> RpcError {
+fn error(answer: &RecordedResponse) -> RpcError {
     let batches = batches_of(&answer.response.body().concat().into());
     RpcError::from_metadata(&batches.last().unwrap().1)
 }
 
 /// Checks that the request was refused before its handler ran, and may be retried.
 #[track_caller]
-fn assert_unavailable(answer: &RequestAnswer) {
+fn assert_unavailable(answer: &RecordedResponse) {
     assert_eq!(answer.response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let seconds = answer.response.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap();
     assert!((1..10).contains(&seconds));

@@ -6,7 +6,7 @@ use super::common::feed::Input;
 use super::common::scenarios::scale;
 use super::common::service::responder;
 use super::common::streams::batches_of;
-use super::zoo;
+use super::hostile_streams;
 use super::{KIB, MIB};
 use allocation_counter::measure;
 use arrow_array::{ArrayRef, BinaryArray};
@@ -23,10 +23,10 @@ const BUDGETS: [usize; 2] = [MIB, 16 * MIB];
 
 /// Runs every hostile stream within each budget, and reports which of them took more memory.
 pub fn audit(what: &str, run: impl Fn(&Account, &Bytes)) {
-    audit_of(what, &zoo::ALL, run);
+    audit_of(what, &hostile_streams::ALL, run);
 }
 
-pub fn audit_of(what: &str, streams: &[zoo::Hostile], run: impl Fn(&Account, &Bytes)) {
+pub fn audit_of(what: &str, streams: &[hostile_streams::Hostile], run: impl Fn(&Account, &Bytes)) {
     super::common::quiet_panics();
     let mut broken = Vec::new();
     for (name, bytes) in streams {
@@ -153,7 +153,7 @@ fn an_answer_stays_within_the_budget() {
 #[test]
 fn an_echo_stays_within_the_budget() {
     let (main, _) = super::service::service();
-    for (name, _, bytes) in zoo::echoed() {
+    for (name, _, bytes) in hostile_streams::echoed() {
         let streams = [(name, bytes)];
         // Created once, not per request.
         let peer = || Peer::new(TransportKind::Pipe, "server-1");
@@ -170,7 +170,7 @@ fn an_echo_stays_within_the_budget() {
 #[test]
 fn echoed_requests_are_sound() {
     let (main, _) = super::service::service();
-    for (name, _, bytes) in zoo::echoed() {
+    for (name, _, bytes) in hostile_streams::echoed() {
         let peer = Peer::new(TransportKind::Pipe, "server-1");
         let mut server = Responder::new(main.clone(), peer, Limits::default(), IdSource::seeded(7));
         server.receive(bytes.clone());
@@ -190,7 +190,8 @@ fn a_record_stays_within_the_budget() {
         let column: ArrayRef = Arc::new(BinaryArray::from_vec(vec![bytes]));
         sent(super::service::unary("record", row([("value", column)])))
     };
-    let streams: Vec<_> = zoo::ALL.iter().map(|(name, bytes)| (name.clone(), request(bytes))).collect();
+    let streams: Vec<_> =
+        hostile_streams::ALL.iter().map(|(name, bytes)| (name.clone(), request(bytes))).collect();
     audit_of("record", &streams, |account, bytes| {
         let peer = Peer::new(TransportKind::Pipe, "server-1");
         let server = Responder::new(main.clone(), peer, Limits::default(), IdSource::seeded(7));

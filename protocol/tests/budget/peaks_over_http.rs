@@ -2,8 +2,8 @@
 
 use super::common::inline::answer;
 use super::common::service::{MAIN, service};
+use super::hostile_streams;
 use super::peaks::{audit, audit_of};
-use super::zoo;
 use super::{KIB, MIB};
 use bytes::Bytes;
 use http::Request;
@@ -34,7 +34,7 @@ fn an_echo_over_http_stays_within_the_budget() {
     let (main, _) = super::service::service();
     let endpoint: Arc<Endpoint> =
         Endpoint::builder(main, |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
-    for (name, method, bytes) in zoo::echoed() {
+    for (name, method, bytes) in hostile_streams::echoed() {
         let streams = [(name, bytes)];
         let path = format!("/vgi/{}/{method}", super::service::LARGE);
         let head = Request::post(path).header("content-type", ARROW_STREAM).body(()).unwrap().into_parts().0;

@@ -4,7 +4,7 @@ use super::common::driver::{Command, Pair, Rest, lines, listen, serve};
 use super::common::feed::{Feed, Piece};
 use super::common::messages::Header;
 use super::common::streams::{END_OF_STREAM, batches_of};
-use super::common::told::{Told, rows};
+use super::common::transcript::{Told, rows};
 use super::service::*;
 use super::{KIB, MIB};
 use bytes::{Buf, Bytes};

@@ -1,7 +1,7 @@
 //! A decoded schema never takes more memory than was reserved for it.
 
 use super::KIB;
-use super::zoo::schemas;
+use super::hostile_streams::schemas;
 use allocation_counter::measure;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit, UnionFields, UnionMode};
 use bytes::Bytes;

@@ -120,10 +120,10 @@ fn machines_and_what_they_hand_out_may_move_between_threads() {
     is_send::<Responder>();
     is_send::<Transaction>();
     is_send::<service::Work>();
-    is_send::<service::Done>();
+    is_send::<service::WorkResult>();
     is_send::<http::RequestWork>();
-    is_send::<http::RequestDone>();
-    is_send::<http::RequestAnswer>();
+    is_send::<http::RequestWorkResult>();
+    is_send::<http::RecordedResponse>();
 }
 
 #[test]

@@ -240,11 +240,11 @@ fn a_provider_may_bring_its_answers() {
             })
         })
     };
-    for (provider, expected) in [(own(), false), (own().asking_itself(), true)] {
+    for (provider, expected) in [(own(), false), (own().with_own_answers(), true)] {
         let service = service_of(vec![who()], |builder| builder).0;
         let peers = PeerAuthentication::new(Policy::observe(), [provider]).unwrap();
         let server = serve(service, |builder| builder.peer_authentication(peers));
-        assert_eq!(server.endpoint.asks_itself(), expected);
+        assert_eq!(server.endpoint.has_own_answers(), expected);
         let server = server.performing(|effect| effect.request.own_answer().unwrap());
         assert_eq!(server.send(call()).text(), " own=no_match false");
     }

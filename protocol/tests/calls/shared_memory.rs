@@ -6,7 +6,7 @@ use crate::common::driver::{Command, Rest};
 use crate::common::lent::{Lent, Memory};
 use crate::common::scenarios::{send, stream, tick, transport_options, unary, values};
 use crate::common::service::SERVER_ID;
-use crate::common::told::Told;
+use crate::common::transcript::Told;
 use crate::hooks::Parameters;
 use crate::support::*;
 use std::sync::Arc;

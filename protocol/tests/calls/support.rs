@@ -4,7 +4,7 @@ use crate::common::batches::*;
 use crate::common::driver::{Command, Rest, listen};
 use crate::common::feed::drain;
 use crate::common::service::{MAIN, SERVER_ID, VERSION, VERSIONED};
-use crate::common::told::Told;
+use crate::common::transcript::Told;
 use crate::serve::{Answered, CLIENT, Server};
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
@@ -17,7 +17,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, EffectId};
 use vgi_rpc_protocol::http::{
-    Body, RequestDone, RequestOrigin, RequestStep, RequestWork as HttpWork, Transaction,
+    Body, RequestOrigin, RequestStep, RequestWork as HttpWork, RequestWorkResult, Transaction,
 };
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::{
@@ -373,7 +373,7 @@ impl Visit {
     }
 
     pub fn complete(&mut self, work: HttpWork) {
-        let done: RequestDone = work.run(&|| self.now);
+        let done: RequestWorkResult = work.run(&|| self.now);
         self.transaction.complete(done).unwrap();
     }
 

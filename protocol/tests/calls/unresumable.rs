@@ -5,7 +5,7 @@ use crate::common::batches::*;
 use crate::common::driver::Command;
 use crate::common::scenarios::{send, stream, tick, values};
 use crate::common::service::MAIN;
-use crate::common::told::Told;
+use crate::common::transcript::Told;
 use crate::serve::{Answered, Server, serve};
 use crate::support::*;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};

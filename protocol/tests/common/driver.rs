@@ -2,7 +2,7 @@
 
 use super::feed::{Feed, drain};
 use super::service::{responder, take_cancel_hooks};
-use super::told::Told;
+use super::transcript::Told;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use vgi_rpc_protocol::client::{self, Call, CallKind};

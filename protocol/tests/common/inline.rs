@@ -8,7 +8,7 @@ use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Failure};
-use vgi_rpc_protocol::http::{Body, Endpoint, RequestAnswer, RequestOrigin, RequestStep, Transaction};
+use vgi_rpc_protocol::http::{Body, Endpoint, RecordedResponse, RequestOrigin, RequestStep, Transaction};
 
 /// Unparks a thread.
 struct Unpark(Thread);
@@ -26,7 +26,7 @@ pub fn run(
     (began, ended): (Duration, Duration),
     body: impl FnOnce(u64) -> Body,
     mut perform: impl FnMut(&Effect) -> Completion,
-) -> RequestAnswer {
+) -> RecordedResponse {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut body = Some(body);
     loop {
@@ -59,7 +59,7 @@ pub fn run(
 }
 
 /// Answers a complete request, which must not request effects.
-pub fn answer(endpoint: &Arc<Endpoint>, request: Request<Bytes>, arrival: RequestOrigin) -> RequestAnswer {
+pub fn answer(endpoint: &Arc<Endpoint>, request: Request<Bytes>, arrival: RequestOrigin) -> RecordedResponse {
     let now = arrival.now;
     let (head, body) = request.into_parts();
     let transaction = endpoint.begin(head, arrival);

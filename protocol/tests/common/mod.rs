@@ -14,7 +14,7 @@ pub mod replay;
 pub mod scenarios;
 pub mod service;
 pub mod streams;
-pub mod told;
+pub mod transcript;
 
 /// Hides the panics that a test handler throws on purpose. Other panics are shown.
 pub fn quiet_panics() {

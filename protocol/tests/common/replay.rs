@@ -3,7 +3,7 @@
 use super::driver::{Conversation, Rest, listen, serve};
 use super::feed::{Feed, drain};
 use super::service::{MAIN, SERVER_ID, responder, service};
-use super::told::Told;
+use super::transcript::Told;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use crate::common::feed::drain;
 use crate::common::quiet_panics;
 use crate::common::scenarios::{self, echo, unary};
 use crate::common::service::{SERVER_ID, service, service_with};
-use crate::common::told::Told;
+use crate::common::transcript::Told;
 use crate::store::*;
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use crate::common::batches::*;
 use crate::common::service::{service, service_with};
-use crate::common::told::Told;
+use crate::common::transcript::Told;
 use crate::pair::*;
 use crate::store::*;
 use std::sync::Arc;

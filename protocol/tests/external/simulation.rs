@@ -8,7 +8,7 @@ use crate::common::feed::drain;
 use crate::common::quiet_panics;
 use crate::common::scenarios::{self, echo};
 use crate::common::service::{SERVER_ID, service, service_with};
-use crate::common::told::Told;
+use crate::common::transcript::Told;
 use crate::draws::Draws;
 use crate::store::*;
 use ::bytes::Bytes;

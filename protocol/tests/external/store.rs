@@ -1,6 +1,6 @@
 //! An object store in memory, which performs the effects of both roles.
 
-use crate::common::told::Told;
+use crate::common::transcript::Told;
 use ::bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

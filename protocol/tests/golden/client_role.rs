@@ -1,6 +1,6 @@
 //! Our client in place of the reference's client.
 
-use super::told::TOLD;
+use super::transcript::TOLD;
 use super::*;
 
 /// The events of our client, and the bytes that it sent, in the place of the reference's client.

@@ -14,7 +14,7 @@ mod common;
 mod client_role;
 mod objects;
 mod server_role;
-mod told;
+mod transcript;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -23,7 +23,7 @@ use common::driver::{Rest, listen};
 use common::feed::drain;
 use common::replay::{Seen, config};
 use common::streams::{batches_of, items_of};
-use common::told::{Told, rows};
+use common::transcript::{Told, rows};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 use vgi_rpc_protocol::Limits;
-use vgi_rpc_protocol::external::{Caps, Pointer, Resolution, Resolved, total_buffer_size};
+use vgi_rpc_protocol::external::{ObjectLimits, Pointer, Resolution, Resolved, total_buffer_size};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::wire::log::{Level, LogMessage};
@@ -32,7 +32,7 @@ fn resolve(name: &str, coding: Option<&str>, piece: usize) -> Resolved {
     assert_eq!(pointer.to_metadata(), *metadata, "{name}: the same bytes as the reference's");
     let account = Budget::new(64 << 20).account();
     let mut resolution =
-        Resolution::new(pointer, batch.schema(), &Limits::default(), &account, Caps::default());
+        Resolution::new(pointer, batch.schema(), &Limits::default(), &account, ObjectLimits::default());
     resolution.begin(coding).unwrap();
     for piece in read(&format!("{name}.object.bin")).chunks(piece) {
         resolution.receive(Bytes::copy_from_slice(piece)).unwrap();

@@ -389,7 +389,7 @@ fn a_resolver_in_memory_knows_bearer_tokens() {
 #[test]
 fn a_resolver_that_may_wait_is_called_by_the_driver() {
     check_resolved(waiting());
-    let asks = |resolver| serve(service(&grants(resolver)), |builder| builder).endpoint.asks_itself();
+    let asks = |resolver| serve(service(&grants(resolver)), |builder| builder).endpoint.has_own_answers();
     assert!(asks(waiting().0) && !asks(from_memory().0));
     // However it became part of the authenticator.
     let composed = |resolver| {
@@ -397,7 +397,7 @@ fn a_resolver_that_may_wait_is_called_by_the_driver() {
             Gate::new(GateConfig::new("here", Secrets::parse(&format!("a:{}", "11".repeat(32))).unwrap()));
         let both = require_all(gate.unwrap(), Some(Box::new(resolved_tokens(resolver))));
         let all = chain(vec![Box::new(sealed_grants(keys())), Box::new(both)]);
-        serve(local::service().0, |builder| builder.authenticate(all)).endpoint.asks_itself()
+        serve(local::service().0, |builder| builder.authenticate(all)).endpoint.has_own_answers()
     };
     assert!(composed(waiting().0) && !composed(from_memory().0));
 }
@@ -505,7 +505,7 @@ fn without_keys_and_a_resolver_nothing_changes() {
     assert_eq!(who(&server, &grant_of(&keys())).text(), "/ false", "it is ignored");
     let off = serve(service(&grants(from_memory().0)), |builder| builder.identity_bearers(false));
     assert_eq!(who(&off, &grant_of(&keys())).text(), "/ false");
-    assert!(!off.endpoint.asks_itself());
+    assert!(!off.endpoint.has_own_answers());
 }
 
 fn gate() -> Gate {

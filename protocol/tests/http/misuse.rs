@@ -6,7 +6,7 @@ use crate::serve::*;
 use std::task::Waker;
 use std::time::Duration;
 use vgi_rpc_protocol::CommandError;
-use vgi_rpc_protocol::http::{Body, RequestDone, RequestOrigin, RequestStep, Transaction};
+use vgi_rpc_protocol::http::{Body, RequestOrigin, RequestStep, RequestWorkResult, Transaction};
 
 #[track_caller]
 fn assert_misuse(result: Result<(), CommandError>) {
@@ -14,7 +14,7 @@ fn assert_misuse(result: Result<(), CommandError>) {
 }
 
 /// Returns a request whose handler has run, and the result of the run.
-fn run(server: &Server, value: &str) -> (Transaction, RequestDone) {
+fn run(server: &Server, value: &str) -> (Transaction, RequestWorkResult) {
     let (head, body) = echo(value).into_parts();
     server.endpoint.service().start(vgi_rpc_protocol::service::TransportKind::Http).unwrap();
     let mut transaction =

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, Failure, FailureReason, Request as EffectRequest};
 use vgi_rpc_protocol::http::auth::{AuthContext, LoadDocument, bearer_static};
-use vgi_rpc_protocol::http::documents::{FormAnswer, PostForm};
-use vgi_rpc_protocol::http::oauth::{BrowserLogin, LoginError, ProtectedResource};
+use vgi_rpc_protocol::http::documents::{FormResponse, PostForm};
+use vgi_rpc_protocol::http::oauth::{BrowserLogin, BrowserLoginError, ProtectedResource};
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder, EndpointError, pkce};
 use vgi_rpc_protocol::service::Service;
 
@@ -46,7 +46,7 @@ fn with_tokens(builder: EndpointBuilder) -> EndpointBuilder {
 struct Provider {
     codes: Mutex<BTreeMap<String, String>>,
     /// Its answer in place of tokens.
-    says: Mutex<Option<FormAnswer>>,
+    says: Mutex<Option<FormResponse>>,
     is_down: Mutex<bool>,
     /// The nonce of its ID tokens.
     nonce: Mutex<Option<String>>,
@@ -70,9 +70,9 @@ fn url_pairs(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn answer(status: u16, body: &Value) -> FormAnswer {
+fn answer(status: u16, body: &Value) -> FormResponse {
     let content_type = Some("application/json".to_owned());
-    FormAnswer { status, content_type, body: Bytes::from(body.to_string()) }
+    FormResponse { status, content_type, body: Bytes::from(body.to_string()) }
 }
 
 impl Provider {
@@ -103,7 +103,7 @@ impl Provider {
     }
 
     /// Exchanges a code, which is valid once, for a client with the verifier.
-    fn exchange(&self, form: &BTreeMap<String, String>) -> FormAnswer {
+    fn exchange(&self, form: &BTreeMap<String, String>) -> FormResponse {
         if form["grant_type"] == "refresh_token" {
             return answer(200, &json!({"access_token": "fresh"}));
         }
@@ -368,7 +368,7 @@ fn what_the_authorization_server_refuses_ends_the_login() {
     check_page(&server.send(away.back(&[])), 502, "status 400");
     let (server, provider) = serving(login().scopes(["read"]));
     let away = sent_away(&server, &provider, "/vgi");
-    let says = |answer: FormAnswer| *provider.says.lock().unwrap() = Some(answer);
+    let says = |answer: FormResponse| *provider.says.lock().unwrap() = Some(answer);
     for (body, text) in [
         (json!({}), "no token"),
         (json!({"access_token": ""}), "no token"),
@@ -656,17 +656,17 @@ fn a_login_that_cannot_be_set_up_is_refused() {
         }
     };
     let bare = || ProtectedResource::new("https://reports.example", [ISSUER]).unwrap();
-    assert_eq!(build(&|builder| with_tokens(builder).browser_login(login())), LoginError::NoResource);
+    assert_eq!(build(&|builder| with_tokens(builder).browser_login(login())), BrowserLoginError::NoResource);
     let no_client =
         |builder: EndpointBuilder| with_tokens(builder).protected_resource(bare()).browser_login(login());
-    assert_eq!(build(&no_client), LoginError::NoClientId);
+    assert_eq!(build(&no_client), BrowserLoginError::NoClientId);
     let open = |builder: EndpointBuilder| builder.protected_resource(resource()).browser_login(login());
-    assert_eq!(build(&open), LoginError::NoAuthenticator);
+    assert_eq!(build(&open), BrowserLoginError::NoAuthenticator);
     let other = ProtectedResource::new("https://reports.example", ["login"]).unwrap().client_id("a").unwrap();
     let named = |builder: EndpointBuilder| {
         with_tokens(builder).protected_resource(other.clone()).browser_login(login())
     };
-    assert_eq!(build(&named), LoginError::Issuer("login".into()));
+    assert_eq!(build(&named), BrowserLoginError::Issuer("login".into()));
     for origin in [
         "app.example",
         "http://app.example/",
@@ -678,20 +678,20 @@ fn a_login_that_cannot_be_set_up_is_refused() {
         let paged = |builder: EndpointBuilder| {
             with_tokens(builder).protected_resource(resource()).browser_login(login().return_page(origin))
         };
-        assert_eq!(build(&paged), LoginError::Page(origin.into()));
+        assert_eq!(build(&paged), BrowserLoginError::Page(origin.into()));
     }
     assert!(!format!("{:?}", login()).contains(SECRET));
     let open = ProtectedResource::new("http://reports.example", [ISSUER]).unwrap().client_id("a").unwrap();
     let in_the_clear = |builder: EndpointBuilder| {
         with_tokens(builder).protected_resource(open.clone()).browser_login(login())
     };
-    assert_eq!(build(&in_the_clear), LoginError::InTheClear("http://reports.example".into()));
+    assert_eq!(build(&in_the_clear), BrowserLoginError::InTheClear("http://reports.example".into()));
     let plain = ProtectedResource::new("https://reports.example", ["http://login.example"]).unwrap();
     let plain = plain.client_id("a").unwrap();
     let in_the_clear = |builder: EndpointBuilder| {
         with_tokens(builder).protected_resource(plain.clone()).browser_login(login())
     };
-    assert_eq!(build(&in_the_clear), LoginError::InTheClear("http://login.example".into()));
+    assert_eq!(build(&in_the_clear), BrowserLoginError::InTheClear("http://login.example".into()));
     let elsewhere = ProtectedResource::new("https://reports.example/other", [ISSUER]).unwrap();
     let builder = Endpoint::builder(service.clone(), |memory: &mut [u8]| memory.fill(7)).prefix("/vgi");
     assert!(matches!(

@@ -14,7 +14,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::effect::{Completion, Effect, Failure};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Body, Endpoint, EndpointBuilder, RequestAnswer, RequestOrigin};
+use vgi_rpc_protocol::http::{Body, Endpoint, EndpointBuilder, RecordedResponse, RequestOrigin};
 use vgi_rpc_protocol::ipc::{Item, Metadata};
 use vgi_rpc_protocol::service::{CallRecord, Service};
 use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
@@ -140,7 +140,7 @@ pub struct Answered {
 
 impl Answered {
     /// Converts an answer to what a client sees of it.
-    pub fn new(RequestAnswer { response, record, .. }: RequestAnswer, body_was_read: bool) -> Self {
+    pub fn new(RecordedResponse { response, record, .. }: RecordedResponse, body_was_read: bool) -> Self {
         let (head, body) = response.into_parts();
         let body = body.concat().into();
         Self { status: head.status.as_u16(), headers: head.headers, body, record, body_was_read }

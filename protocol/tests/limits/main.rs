@@ -9,7 +9,7 @@ mod compression;
 mod damage;
 mod decisions;
 mod dictionaries;
-mod lies;
+mod false_claims;
 mod null_slots;
 mod requests;
 mod streams;
@@ -27,7 +27,7 @@ use common::messages::{COMPRESSIONS, Header, framed};
 use common::scenarios::{self, *};
 use common::service::{MAIN, responder};
 use common::streams::{END_OF_STREAM, batches_of, message_ends, stream_of};
-use common::told::Told;
+use common::transcript::Told;
 use std::sync::Arc;
 use vgi_rpc_protocol::client;
 use vgi_rpc_protocol::ipc::{

@@ -26,7 +26,7 @@ use common::replay::{Seen, config};
 use common::scenarios::{self, *};
 use common::service::*;
 use common::streams::{END_OF_STREAM, batches_of, message_ends, open_stream_of, stream_of};
-use common::told::Told;
+use common::transcript::Told;
 use std::sync::Arc;
 use vgi_rpc_protocol::client::CallKind;
 use vgi_rpc_protocol::ipc::{EncodedSchema, FramingError, Metadata, encode_batch};

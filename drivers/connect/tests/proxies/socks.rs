@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_connect::{CallError, ConnectError, ConnectOptions, SocksProxy};
-use vgi_rpc_http::client::{ClientTls, FetchError, FetchOptions, fetch};
+use vgi_rpc_http::client::{ClientTls, FetchError, RequestOptions, fetch};
 use vgi_rpc_http::{AllowedHosts, HttpServer};
 use vgi_rpc_socks::{NegotiationError, Reply, SocksError, SocksErrorKind};
 use vgi_rpc_unix::SocketServer;
@@ -137,7 +137,7 @@ pub fn tls() {
         let _ = stream.flush();
     });
     let proxy = Proxy::start();
-    let mut options = FetchOptions::default();
+    let mut options = RequestOptions::default();
     options.tls = Some(ClientTls::with_roots_pem(cert.pem().as_bytes()).unwrap());
     options.socks_proxy = Some(proxy.at("me:secret"));
     let request = Request::get("/").body(Vec::<Bytes>::new()).unwrap();
@@ -199,7 +199,7 @@ pub fn refusals() {
             "{error}"
         );
         let request = Request::get("/").body(Vec::<Bytes>::new()).unwrap();
-        let mut options = FetchOptions::default();
+        let mut options = RequestOptions::default();
         options.socks_proxy = Some(proxy.at("me:secret"));
         let error = fetch(&format!("http://{name}/"), request, &options).unwrap_err();
         assert!(!error.may_have_reached_server());

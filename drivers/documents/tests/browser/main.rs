@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_documents::DocumentLoader;
 use vgi_rpc_effects::Performer;
-use vgi_rpc_external::{HttpFetcher, HttpOptions};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher};
 use vgi_rpc_http::{Handle, HttpServer, system_entropy};
 use vgi_rpc_protocol::external::UrlPolicy;
 use vgi_rpc_protocol::http::Endpoint;
@@ -93,7 +93,7 @@ impl Running {
             .browser_login(BrowserLogin::new().client_secret(provider::SECRET))
             .build()
             .unwrap();
-        let fetcher = HttpFetcher::new(HttpOptions::default()).unwrap();
+        let fetcher = HttpFetcher::new(FetcherOptions::default()).unwrap();
         let loader = DocumentLoader::with(fetcher, UrlPolicy::https_or_http_loopback());
         let server = HttpServer::new(endpoint).effects(Performer::new(loader));
         let bound = server.bind_tcp(&format!("127.0.0.1:{port}")).unwrap();

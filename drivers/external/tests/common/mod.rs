@@ -5,7 +5,7 @@ pub mod objects;
 pub mod server;
 
 use std::time::{Duration, Instant};
-use vgi_rpc_external::{HttpFetcher, HttpOptions, TransferError, TransferErrorKind};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, TransferError, TransferErrorKind};
 use vgi_rpc_protocol::effect::Failure;
 use vgi_rpc_protocol::external::{ResolveErrorKind, UrlPolicy};
 
@@ -20,8 +20,8 @@ pub fn url(port: u16, path: &str) -> String {
 }
 
 /// Options with short delays between attempts.
-pub fn options() -> HttpOptions {
-    let mut options = HttpOptions::default();
+pub fn options() -> FetcherOptions {
+    let mut options = FetcherOptions::default();
     options.retry_delay = Duration::from_millis(5);
     options
 }

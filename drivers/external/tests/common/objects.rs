@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use std::io::Write;
 use std::sync::Arc;
 use vgi_rpc_protocol::Limits;
-use vgi_rpc_protocol::external::{Caps, Digest, Location, Pointer, Resolution};
+use vgi_rpc_protocol::external::{Digest, Location, ObjectLimits, Pointer, Resolution};
 use vgi_rpc_protocol::ipc::{BatchEncoder, EncodedSchema, Metadata, Outbox};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::wire::log::LogMessage;
@@ -49,10 +49,10 @@ pub fn gzip(bytes: &[u8]) -> Bytes {
 }
 
 pub fn resolution(url: &str) -> Resolution {
-    resolution_with(url, None, Caps::default())
+    resolution_with(url, None, ObjectLimits::default())
 }
 
-pub fn resolution_with(url: &str, sha256: Option<Digest>, caps: Caps) -> Resolution {
+pub fn resolution_with(url: &str, sha256: Option<Digest>, object_limits: ObjectLimits) -> Resolution {
     let pointer = Pointer { location: Location::parse(url).unwrap(), sha256 };
-    Resolution::new(pointer, schema(), &Limits::default(), &Budget::new(1 << 30).account(), caps)
+    Resolution::new(pointer, schema(), &Limits::default(), &Budget::new(1 << 30).account(), object_limits)
 }

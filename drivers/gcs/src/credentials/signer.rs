@@ -11,7 +11,7 @@ use vgi_rpc_protocol::external::Location;
 ///
 /// Identities without a key on this machine (the metadata server of Google Cloud, workload identity federation, a user's own
 /// login) are not supported, because each signature requires a call of the IAM API's `signBlob`. Sign in the application with
-/// that, and pass the URLs to a [`SignedGcsStorage`](crate::SignedGcsStorage).
+/// that, and pass the URLs to a [`PresignedGcsStorage`](crate::PresignedGcsStorage).
 #[derive(Clone)]
 pub struct Credentials(Kind);
 

@@ -5,7 +5,7 @@ use crate::objects::{bytes, store};
 use crate::server::Server;
 use crate::storage::{builder, fetcher};
 use vgi_rpc_external::ObjectStorage;
-use vgi_rpc_gcs::{PresignedUrls, SignedGcsStorage};
+use vgi_rpc_gcs::{PresignedGcsStorage, PresignedUrls};
 use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::effect::Completion;
 use vgi_rpc_protocol::external::Location;
@@ -15,7 +15,7 @@ fn urls_that_a_function_signs_take_objects_and_uploads() {
     let server = Server::start();
     let signer = builder(&server).build().unwrap();
     let policy = signer.fetch_policy();
-    let storage = SignedGcsStorage::new(fetcher(), move |_| {
+    let storage = PresignedGcsStorage::new(fetcher(), move |_| {
         let pair = signer.upload_url()?;
         let parse = |text: &str| Location::parse(text).map_err(|error| error.to_string());
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(PresignedUrls {

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 use vgi_rpc_effects::Perform;
 use vgi_rpc_external::{
-    Backoff, HttpFetcher, HttpOptions, HttpRequest, ObjectNames, ObjectStorage, StorageEffects,
+    Backoff, FetcherOptions, HttpFetcher, HttpRequest, ObjectNames, ObjectStorage, StorageEffects,
 };
 use vgi_rpc_gcs::{Credentials, GcsBuilder, GcsErrorKind, GcsStorage};
 use vgi_rpc_protocol::Limits;
@@ -24,7 +24,7 @@ pub const BUCKET: &str = "test-bucket";
 /// Returns the client for all requests of the tests.
 pub fn fetcher() -> HttpFetcher {
     static FETCHER: LazyLock<HttpFetcher> =
-        LazyLock::new(|| HttpFetcher::new(HttpOptions::default()).unwrap());
+        LazyLock::new(|| HttpFetcher::new(FetcherOptions::default()).unwrap());
     FETCHER.clone()
 }
 

@@ -5,7 +5,7 @@ use crate::objects::{bytes, store};
 use crate::server::{Server, Trouble};
 use crate::storage::builder;
 use std::time::{Duration, Instant, SystemTime};
-use vgi_rpc_external::{Backoff, HttpFetcher, HttpOptions, ObjectStorage, TransferErrorKind, Waiting};
+use vgi_rpc_external::{Backoff, FetcherOptions, HttpFetcher, ObjectStorage, TransferErrorKind, Waiting};
 use vgi_rpc_gcs::{GcsBuilder, GcsErrorKind};
 use vgi_rpc_protocol::effect::{Completion, FailureReason};
 
@@ -113,7 +113,7 @@ fn an_object_whose_answer_was_lost_is_stored_under_another_name() {
 
 #[test]
 fn a_server_that_stalls_is_left() {
-    let mut options = HttpOptions::default();
+    let mut options = FetcherOptions::default();
     options.read_timeout = Duration::from_millis(300);
     let impatient = HttpFetcher::new(options).unwrap();
     let server = with((0..2).map(|_| Trouble::Stall));

@@ -17,7 +17,7 @@ use vgi_rpc_tls::ClientTls;
 /// The limits of a fetch.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct FetchOptions {
+pub struct RequestOptions {
     /// The maximum size of the response's body in bytes. Default 64 MiB.
     pub max_body_bytes: u64,
     /// How long connecting may take, for each address of a name; `None` for the system's limit. Default 10 s.
@@ -33,7 +33,7 @@ pub struct FetchOptions {
     pub tls: Option<ClientTls>,
 }
 
-impl Default for FetchOptions {
+impl Default for RequestOptions {
     fn default() -> Self {
         Self {
             max_body_bytes: 64 << 20,
@@ -55,7 +55,7 @@ impl Default for FetchOptions {
 pub fn fetch(
     url: &str,
     mut request: Request<Vec<Bytes>>,
-    options: &FetchOptions,
+    options: &RequestOptions,
 ) -> Result<Response<Bytes>, FetchError> {
     let (address, uri) = parse(url)?;
     let dialer = Dialer {

@@ -64,7 +64,7 @@ mod tls;
 pub use address::UrlError;
 pub use credentials::Credentials;
 pub use error::FetchError;
-pub use fetch::{FetchOptions, fetch};
+pub use fetch::{RequestOptions, fetch};
 pub use http_client::HttpClient;
 pub use options::{HttpOptions, SetupError};
 pub use session::Session;

@@ -329,7 +329,7 @@ impl HttpServer {
 impl HttpServer {
     /// Returns the performer of effects. An endpoint that answers its own questions needs threads in any case.
     fn performer_of_endpoint(&self) -> Performer {
-        match self.performer.is_none() && self.endpoint.asks_itself() {
+        match self.performer.is_none() && self.endpoint.has_own_answers() {
             true => Performer::own_answers(),
             false => self.performer.clone(),
         }

@@ -18,7 +18,7 @@ pub(crate) struct TransactionJob {
 /// The result of a step; empty if something panicked that should not.
 #[derive(Debug)]
 pub(crate) struct FinishedTransactionJob {
-    done: Option<http::RequestDone>,
+    done: Option<http::RequestWorkResult>,
     access_log: Option<AccessLog>,
     clock: Clock,
 }
@@ -40,7 +40,7 @@ impl vgi_rpc_reactor::Job for TransactionJob {
 
 impl FinishedTransactionJob {
     /// Takes the result of the step.
-    pub(super) fn take(mut self) -> Option<http::RequestDone> {
+    pub(super) fn take(mut self) -> Option<http::RequestWorkResult> {
         self.done.take()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
-use vgi_rpc_http::client::{CallError, Client, FetchOptions, HttpOptions, fetch};
+use vgi_rpc_http::client::{CallError, Client, HttpOptions, RequestOptions, fetch};
 use vgi_rpc_protocol::http::client::ResponseError;
 use vgi_rpc_protocol::ipc::{Metadata, encode_batch};
 
@@ -53,7 +53,7 @@ fn an_error_and_its_sources_say_each_thing_once() {
     let (url, thread) =
         accept(1, |_, mut socket| socket.write_all(b"HTTP/1.1 200 OK\r\n\x1b[2J: \r\n\r\n").unwrap());
     for url in ["http://\u{1b}[2J", "ftp://h", &format!("http://{address}"), &url] {
-        let error = fetch(url, http::Request::new(Vec::new()), &FetchOptions::default()).unwrap_err();
+        let error = fetch(url, http::Request::new(Vec::new()), &RequestOptions::default()).unwrap_err();
         let text = error.to_string();
         assert!(!text.contains(char::is_control), "{text:?}");
         let mut source = std::error::Error::source(&error);
@@ -73,7 +73,7 @@ fn the_longest_timeouts_are_timeouts_like_any_other() {
     let http = options.build(&server.url).unwrap();
     echo(&mut http.client()).unwrap();
     http.session().close().unwrap();
-    let mut options = FetchOptions::default();
+    let mut options = RequestOptions::default();
     options.connect_timeout = Some(forever);
     options.read_timeout = Some(forever);
     options.timeout = Some(forever);
@@ -244,7 +244,7 @@ fn a_server_that_is_not_ready_is_asked_again_with_head_only() {
         Some(response)
     };
     let (url, thread) = accept(2, move |_, socket| converse(socket, |_, _| not_ready()));
-    let response = fetch(&url, request("GET"), &FetchOptions::default()).unwrap();
+    let response = fetch(&url, request("GET"), &RequestOptions::default()).unwrap();
     assert_eq!((response.status().as_u16(), asked.swap(0, Ordering::Relaxed)), (503, 1));
     let http = options().build(&url).unwrap();
     let error = http.capabilities().unwrap_err();

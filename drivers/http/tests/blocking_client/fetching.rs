@@ -3,7 +3,7 @@
 use crate::serving::*;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
-use vgi_rpc_http::client::{FetchError, FetchOptions, UrlError, fetch};
+use vgi_rpc_http::client::{FetchError, RequestOptions, UrlError, fetch};
 
 #[test]
 fn a_request_is_answered_on_a_connection_of_its_own() {
@@ -20,7 +20,7 @@ fn a_request_is_answered_on_a_connection_of_its_own() {
         if method == "PUT" {
             *request.body_mut() = vec![Bytes::from_static(b" one"), Bytes::from(vec![b'x'; 300_000])];
         }
-        let response = fetch(&format!("{url}/a/b?q=1"), request, &FetchOptions::default()).unwrap();
+        let response = fetch(&format!("{url}/a/b?q=1"), request, &RequestOptions::default()).unwrap();
         let expected = format!("{method} /a/b?q=1 m");
         assert!(response.body().starts_with(expected.as_bytes()), "{:?}", &response.body()[..20]);
         let rest = response.body().len() - expected.len();
@@ -32,7 +32,7 @@ fn a_request_is_answered_on_a_connection_of_its_own() {
 #[test]
 fn a_body_over_the_limit_is_not_held() {
     let (url, thread) = accept(1, |_, socket| converse(socket, |_, _| Some(status(200, &[0; 1001]))));
-    let mut options = FetchOptions::default();
+    let mut options = RequestOptions::default();
     options.max_body_bytes = 1000;
     let error = fetch(&url, request("GET"), &options).unwrap_err();
     assert!(matches!(error, FetchError::Response(_)) && error.to_string().contains("1000"), "{error}");
@@ -42,7 +42,7 @@ fn a_body_over_the_limit_is_not_held() {
 #[test]
 fn urls_that_lead_nowhere_are_refused_and_not_repeated() {
     for url in ["", "x", "/path", "ftp://host/", "http://user:secret@host/"] {
-        let error = fetch(url, request("GET"), &FetchOptions::default()).unwrap_err();
+        let error = fetch(url, request("GET"), &RequestOptions::default()).unwrap_err();
         assert!(matches!(error, FetchError::Url(_)) && !error.may_have_reached_server(), "{error}");
         assert!(!format!("{error} {error:?}").contains("secret"));
     }

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_http::client::{CallError, ClientTls, FetchError, FetchOptions, HttpOptions, fetch};
+use vgi_rpc_http::client::{CallError, ClientTls, FetchError, HttpOptions, RequestOptions, fetch};
 
 /// Returns a server certificate for `localhost` only: as PEM for clients, and as a server's configuration.
 fn certificate() -> (String, Arc<ServerConfig>) {
@@ -63,7 +63,7 @@ fn strangers_and_other_names_are_not_trusted() {
     let by_address = url.replace("http://", "https://");
     let trusting = |pem: &str| Some(ClientTls::with_roots_pem(pem.as_bytes()).unwrap());
     for (url, tls) in [(&named, None), (&named, trusting(&other)), (&by_address, trusting(&pem))] {
-        let mut options = FetchOptions::default();
+        let mut options = RequestOptions::default();
         options.tls = tls;
         let error = fetch(url, request("GET"), &options).unwrap_err();
         assert!(matches!(error, FetchError::Connect { .. }), "{error}");
@@ -111,7 +111,7 @@ fn a_server_that_sends_a_byte_now_and_then_does_not_hold_a_client() {
     let url = url.replace("http://127.0.0.1", "https://localhost");
     let tls = ClientTls::with_roots_pem(pem.as_bytes()).unwrap();
     let limit = Duration::from_millis(300);
-    let mut options = FetchOptions::default();
+    let mut options = RequestOptions::default();
     (options.tls, options.connect_timeout) = (Some(tls.clone()), Some(limit));
     let began = Instant::now();
     let error = fetch(&url, request("GET"), &options).unwrap_err();

@@ -8,7 +8,7 @@ use vgi_rpc_metrics::Metrics;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_unix::{Address, Client, ConnectOptions, Ended, Handle, Remote, SocketServer, SocketServerError};
+use vgi_rpc_unix::{Address, Client, Ended, Handle, Remote, SocketOptions, SocketServer, SocketServerError};
 
 pub const PROTOCOL: &str = "demo.Counted.v1";
 pub const BUDGET: usize = 64 << 20;
@@ -41,7 +41,7 @@ pub fn run(metrics: &Metrics, set: impl FnOnce(SocketServer) -> SocketServer) ->
 
 impl Running {
     pub fn connect(&self) -> Client {
-        ConnectOptions::default().tcp(&self.address).unwrap()
+        SocketOptions::default().tcp(&self.address).unwrap()
     }
 
     /// Drains it.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use vgi_rpc_client::External;
 use vgi_rpc_effects::Performer;
-use vgi_rpc_external::{HttpFetcher, HttpOptions};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher};
 use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::effect::{Answers, Completion, Failure, FailureReason, Question, Request};
 use vgi_rpc_protocol::external::{Externalisation, FetchOptions, Location, UrlPolicy};
@@ -91,7 +91,7 @@ fn transfers_stand_under_their_calls_and_show_no_signature() {
     (settings.threshold, settings.coding) = (1000, Some(Coding::Zstd));
     let service = service(|builder| builder.hook(setup.otel.server()).externalise(settings).admit(admit));
     let address = serve_tcp(service, Some(performer));
-    let fetcher = HttpFetcher::new(HttpOptions::default()).unwrap();
+    let fetcher = HttpFetcher::new(FetcherOptions::default()).unwrap();
     let options = FetchOptions { policy: UrlPolicy::unrestricted(), ..FetchOptions::default() };
     let mut client = vgi_rpc_unix::connect_tcp(&address)
         .unwrap()
@@ -127,7 +127,7 @@ fn transfers_stand_under_their_calls_and_show_no_signature() {
     let gone = setup.otel.perform(move |request: &Request| {
         lost.0.lock().unwrap().clear();
         match request {
-            Request::Fetch(fetch) => HttpFetcher::new(HttpOptions::default()).unwrap().fetch(fetch),
+            Request::Fetch(fetch) => HttpFetcher::new(FetcherOptions::default()).unwrap().fetch(fetch),
             _ => Failure::unsupported().into(),
         }
     });

@@ -2,7 +2,7 @@
 
 use super::error::CredentialsError;
 use std::time::Duration;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, HttpResponse, TransferErrorKind};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, HttpRequest, HttpResponse, TransferErrorKind};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 
 /// The time limit of a request. A metadata service is on the same network, so connecting to it is quick.
@@ -15,7 +15,7 @@ pub(super) struct Requests(Option<HttpFetcher>);
 
 impl Default for Requests {
     fn default() -> Self {
-        let mut options = HttpOptions::default();
+        let mut options = FetcherOptions::default();
         options.connect_timeout = CONNECT_TIME;
         options.idle_connections = 0;
         // If TLS cannot be set up, each request fails.

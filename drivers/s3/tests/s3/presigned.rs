@@ -4,7 +4,7 @@ use crate::server::BUCKET;
 use crate::support::{batch, builder, fetch, hides_secrets, server, store, stored};
 use http::HeaderValue;
 use std::time::Duration;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, ObjectStorage, TransferErrorKind};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher, ObjectStorage, TransferErrorKind};
 use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::effect::{Completion, FailureReason, UploadUrl};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
@@ -26,7 +26,7 @@ fn presigned(
 ) -> PresignedS3Storage {
     let signer = signer.clone();
     let policy = signer.fetch_policy();
-    let fetcher = HttpFetcher::new(HttpOptions::default()).unwrap();
+    let fetcher = HttpFetcher::new(FetcherOptions::default()).unwrap();
     PresignedS3Storage::new(fetcher, move |purpose| {
         signer.upload_url().map(|pair| change(purpose, urls(&pair)))
     })
@@ -87,7 +87,7 @@ fn what_is_wrong_with_either_url_is_an_error() {
         other => panic!("{other:?}"),
     }
     assert_eq!(server.take_log().len(), 0);
-    let fetcher = HttpFetcher::new(HttpOptions::default()).unwrap();
+    let fetcher = HttpFetcher::new(FetcherOptions::default()).unwrap();
     let failing = PresignedS3Storage::new(fetcher, |_| Err("the signer is away"));
     match failing.time_limit(Duration::from_secs(5)).store(&store) {
         Completion::Failed(failure) => {

@@ -5,7 +5,7 @@ use arrow_array::{Int64Array, RecordBatch};
 use std::fmt::{Debug, Display};
 use std::sync::Arc;
 use std::time::Duration;
-use vgi_rpc_external::{Backoff, HttpFetcher, HttpOptions, ObjectStorage};
+use vgi_rpc_external::{Backoff, FetcherOptions, HttpFetcher, ObjectStorage};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::content_coding::{CodecSettings, Codecs, Coding};
 use vgi_rpc_protocol::effect::{Completion, Failure};
@@ -67,7 +67,7 @@ pub fn stored(storage: &impl ObjectStorage, store: &Store) -> Location {
 }
 
 pub fn fetcher() -> HttpFetcher {
-    let mut options = HttpOptions::default();
+    let mut options = FetcherOptions::default();
     options.retry_delay = Duration::from_millis(10);
     HttpFetcher::new(options).unwrap()
 }

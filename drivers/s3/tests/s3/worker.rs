@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use vgi_rpc_external::{HttpFetcher, HttpOptions};
+use vgi_rpc_external::{FetcherOptions, HttpFetcher};
 use vgi_rpc_http::client::{External, HttpOptions as ClientOptions, Remote};
 use vgi_rpc_protocol::external::{FetchOptions, UrlPolicy};
 use vgi_rpc_protocol::service::{Method, Protocol};
@@ -66,7 +66,7 @@ fn a_worker_stores_large_outputs_in_the_bucket_that_its_flag_names() {
     let url = format!("http://127.0.0.1:{}", port.expect("it listens"));
 
     let options = FetchOptions { policy: UrlPolicy::https_or_http_loopback(), ..FetchOptions::default() };
-    let external = External::new(options, HttpFetcher::new(HttpOptions::default()).unwrap());
+    let external = External::new(options, HttpFetcher::new(FetcherOptions::default()).unwrap());
     let mut client = ClientOptions::default().build(&url).unwrap().client().external(external);
     let zeros = Remote::new("demo.Zeros.v1");
     for (bytes, operations) in [

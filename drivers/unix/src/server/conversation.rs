@@ -13,7 +13,7 @@ use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::{Arrival, Inbox};
 use vgi_rpc_protocol::ipc::Outbox;
 use vgi_rpc_protocol::memory::Account;
-use vgi_rpc_protocol::service::{self, Done, Peer, ProxyPeer, Responder, TransportKind, WaitingFor};
+use vgi_rpc_protocol::service::{self, Peer, ProxyPeer, Responder, TransportKind, WaitingFor, WorkResult};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{ConnectionError, IdSource, Next as Polled};
@@ -30,7 +30,7 @@ pub(crate) struct Conversation {
     /// The logs of the running handler.
     live_logs: Arc<LiveLogs>,
     /// The handler's result, while earlier logs are still to be sent.
-    done: Option<Done>,
+    done: Option<WorkResult>,
     /// The access log.
     log: Option<AccessLog>,
     /// The time from which records count.
@@ -52,9 +52,9 @@ pub(crate) struct Invocation {
 }
 
 impl Job for Invocation {
-    type Finished = Done;
+    type Finished = WorkResult;
 
-    fn run(self) -> Done {
+    fn run(self) -> WorkResult {
         self.work.run_with_logs(self.live_logs)
     }
 }
@@ -196,7 +196,7 @@ impl Conversation {
     }
 
     /// Sends the next pending logs, and after the last of them the handler's result.
-    fn finish(&mut self, done: Done) {
+    fn finish(&mut self, done: WorkResult) {
         self.send_logs();
         if self.live_logs.is_empty() {
             self.is_broken |= self.responder.complete(done).is_err();
@@ -289,7 +289,7 @@ impl Machine for Conversation {
         self.write_records();
     }
 
-    fn complete(&mut self, done: Done) {
+    fn complete(&mut self, done: WorkResult) {
         self.tell_time();
         self.take_arrivals();
         self.finish(done);

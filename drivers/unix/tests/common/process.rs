@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use vgi_rpc_unix::{Client, ConnectOptions, SocketServer};
+use vgi_rpc_unix::{Client, SocketOptions, SocketServer};
 
 /// The task of the process: for a server, the address to listen on; for a client, the address to connect to.
 const TASK: &str = "VGI_RPC_TEST_TASK";
@@ -159,7 +159,7 @@ impl Place {
 
     /// Returns a client with timeouts.
     pub fn connect(&self) -> std::io::Result<Client> {
-        let options = ConnectOptions::default().read_timeout(PATIENCE);
+        let options = SocketOptions::default().read_timeout(PATIENCE);
         match self {
             Self::Unix(path) => options.unix(path),
             Self::Tcp(address) => options.tcp(address),

@@ -69,7 +69,7 @@ fn an_object_is_resolved_to_what_it_was_made_of() {
         // The end marker is not reserved separately.
         assert!(account.held() + 8 >= stored.len(), "data to store is reserved");
         let pointer = made.pointer(Location::parse(URL).unwrap());
-        let mut resolution = resolution(pointer, &account, Caps::default());
+        let mut resolution = resolution(pointer, &account, ObjectLimits::default());
         let resolved = resolve(&mut resolution, coding.map(Coding::as_str), &stored, 3_000).unwrap();
         assert_eq!((resolved.batch, resolved.logs.len()), (batch(5_000), 2));
         let debug = format!("{made:?}");

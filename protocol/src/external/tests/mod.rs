@@ -73,8 +73,8 @@ fn pointer(object: Option<&[u8]>) -> Pointer {
     Pointer { location: Location::parse(URL).unwrap(), sha256: object.map(digest_of) }
 }
 
-fn resolution(pointer: Pointer, account: &Account, caps: Caps) -> Resolution {
-    Resolution::new(pointer, schema(), &Limits::default(), account, caps)
+fn resolution(pointer: Pointer, account: &Account, object_limits: ObjectLimits) -> Resolution {
+    Resolution::new(pointer, schema(), &Limits::default(), account, object_limits)
 }
 
 /// Resolves an object that arrives in pieces of this size.

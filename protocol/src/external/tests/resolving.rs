@@ -32,7 +32,7 @@ fn logs_and_batch_come_out_whatever_the_pieces_and_the_coding() {
                     continue;
                 }
                 for pointed in [None, Some(&object[..])] {
-                    let mut resolution = resolution(pointer(pointed), &account, Caps::default());
+                    let mut resolution = resolution(pointer(pointed), &account, ObjectLimits::default());
                     let resolved = resolve(&mut resolution, name, &stored, piece).unwrap();
                     assert_whole(&resolved, rows);
                 }
@@ -47,7 +47,7 @@ fn the_arrays_lie_in_aligned_memory_that_was_paid_for() {
     let budget = Budget::new(64 << 20);
     let account = budget.account();
     let object = object(50_000);
-    let mut resolution = resolution(pointer(Some(&object)), &account, Caps::default());
+    let mut resolution = resolution(pointer(Some(&object)), &account, ObjectLimits::default());
     let resolved = resolve(&mut resolution, None, &object, 60_000).unwrap();
     let numbers = resolved.batch.column(0).to_data();
     assert_eq!(numbers.buffers()[0].as_ptr().align_offset(64), 0);
@@ -62,7 +62,7 @@ fn the_arrays_lie_in_aligned_memory_that_was_paid_for() {
 #[test]
 fn an_attempt_begins_anew_and_repeats_nothing() {
     let object = object(1000);
-    let mut resolution = resolution(pointer(Some(&object)), &Account::default(), Caps::default());
+    let mut resolution = resolution(pointer(Some(&object)), &Account::default(), ObjectLimits::default());
     for cut in [0, 100, object.len() / 2, object.len() - 1] {
         resolution.begin(Some("identity")).unwrap();
         resolution.receive(object.slice(..cut)).unwrap();
@@ -80,9 +80,9 @@ fn an_attempt_begins_anew_and_repeats_nothing() {
 #[test]
 fn a_stream_may_end_without_its_marker_if_its_digest_says_that_nothing_is_missing() {
     let whole = stream(&schema(), &[(batch(3), own_metadata())], false);
-    let mut verified = resolution(pointer(Some(&whole)), &Account::default(), Caps::default());
+    let mut verified = resolution(pointer(Some(&whole)), &Account::default(), ObjectLimits::default());
     assert_eq!(resolve(&mut verified, None, &whole, 7).unwrap().batch, batch(3));
-    let mut unverified = resolution(pointer(None), &Account::default(), Caps::default());
+    let mut unverified = resolution(pointer(None), &Account::default(), ObjectLimits::default());
     let error = resolve(&mut unverified, None, &whole, 7).unwrap_err();
     assert!(error.to_string().contains("without a digest") && error.is_retryable(), "{error}");
 }
@@ -93,6 +93,6 @@ fn metadata_of_a_schema_does_not_count() {
     let with_metadata: SchemaRef = Arc::new(Schema::new_with_metadata(schema().fields().clone(), metadata));
     let batch = batch(3).with_schema(with_metadata.clone()).unwrap();
     let object = stream(&with_metadata, &[(batch, Metadata::new())], true);
-    let mut resolution = resolution(pointer(None), &Account::default(), Caps::default());
+    let mut resolution = resolution(pointer(None), &Account::default(), ObjectLimits::default());
     assert!(resolve(&mut resolution, None, &object, 100).is_ok());
 }

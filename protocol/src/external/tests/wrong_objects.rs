@@ -9,9 +9,14 @@ const PIECES: [usize; 4] = [1, 97, 5_000, usize::MAX];
 
 /// Returns the error of an object, and checks that it is the same whatever the pieces.
 #[track_caller]
-fn refused(pointer: &Pointer, caps: Caps, coding: Option<&str>, object: &[u8]) -> ResolveErrorKind {
+fn refused(
+    pointer: &Pointer,
+    object_limits: ObjectLimits,
+    coding: Option<&str>,
+    object: &[u8],
+) -> ResolveErrorKind {
     let mut kinds = PIECES.map(|piece| {
-        let mut resolution = resolution(pointer.clone(), &Account::default(), caps);
+        let mut resolution = resolution(pointer.clone(), &Account::default(), object_limits);
         let error = resolve(&mut resolution, coding, object, piece).expect_err("a wrong object");
         let again = resolution.receive(Bytes::from_static(b"x")).or_else(|_| resolution.begin(None));
         assert_eq!(again, Ok(()), "another attempt may begin");
@@ -28,14 +33,14 @@ fn refused(pointer: &Pointer, caps: Caps, coding: Option<&str>, object: &[u8]) -
 }
 
 fn refused_without_digest(object: &[u8]) -> ResolveErrorKind {
-    refused(&pointer(None), Caps::default(), None, object)
+    refused(&pointer(None), ObjectLimits::default(), None, object)
 }
 
 /// Checks that the error is the same with the object's digest as without.
 #[track_caller]
 fn refused_for_its_content(object: &[u8]) -> ResolveErrorKind {
     let kind = refused_without_digest(object);
-    let verified = match refused(&pointer(Some(object)), Caps::default(), None, object) {
+    let verified = match refused(&pointer(Some(object)), ObjectLimits::default(), None, object) {
         ResolveErrorKind::Unreadable(kind) => *kind,
         kind => kind,
     };
@@ -47,7 +52,7 @@ fn refused_for_its_content(object: &[u8]) -> ResolveErrorKind {
 fn a_wrong_digest_is_the_error_whatever_else_is_wrong() {
     let right = object(100);
     let checksum = |object: &[u8]| {
-        let kind = refused(&pointer(Some(&right)), Caps::default(), None, object);
+        let kind = refused(&pointer(Some(&right)), ObjectLimits::default(), None, object);
         let got = digest_of(object);
         assert_eq!(kind, ResolveErrorKind::Checksum { expected: digest_of(&right), got });
         assert!(kind.to_string().contains("checksum"));
@@ -68,32 +73,33 @@ fn a_wrong_digest_is_the_error_whatever_else_is_wrong() {
 fn both_caps_hold_to_the_byte_while_the_object_arrives() {
     let object = object(5_000);
     let len = object.len() as u64;
-    let caps = |max_fetch_bytes, max_decompressed_bytes| Caps { max_fetch_bytes, max_decompressed_bytes };
+    let object_limits =
+        |max_fetch_bytes, max_decompressed_bytes| ObjectLimits { max_fetch_bytes, max_decompressed_bytes };
     let pointer = pointer(Some(&object));
-    let mut whole = resolution(pointer.clone(), &Account::default(), caps(len, len));
+    let mut whole = resolution(pointer.clone(), &Account::default(), object_limits(len, len));
     assert!(resolve(&mut whole, None, &object, 1000).is_ok());
-    let kind = refused(&pointer, caps(len - 1, len), None, &object);
+    let kind = refused(&pointer, object_limits(len - 1, len), None, &object);
     assert_eq!(kind, ResolveErrorKind::TooLarge { max: len - 1 });
     assert!(kind.to_string().contains("max_fetch_bytes"));
-    let kind = refused(&pointer, caps(len, len - 1), None, &object);
+    let kind = refused(&pointer, object_limits(len, len - 1), None, &object);
     assert_eq!(kind, ResolveErrorKind::DecodedTooLarge { max: len - 1 });
-    let kind = refused(&pointer, caps(len, 10_000), None, &object);
+    let kind = refused(&pointer, object_limits(len, 10_000), None, &object);
     assert_eq!(kind, ResolveErrorKind::DecodedTooLarge { max: 10_000 });
     // Without a digest, a body larger than the cap is refused before it has arrived completely.
-    let kind = refused(&self::pointer(None), caps(len, 10_000), None, &object[..1500]);
+    let kind = refused(&self::pointer(None), object_limits(len, 10_000), None, &object[..1500]);
     assert_eq!(kind, ResolveErrorKind::DecodedTooLarge { max: 10_000 });
     for &coding in Coding::ALL {
         let stored = coded(coding, &object);
         let name = Some(coding.as_str());
-        let kind = refused(&pointer, caps(stored.len() as u64, 1_000), name, &stored);
+        let kind = refused(&pointer, object_limits(stored.len() as u64, 1_000), name, &stored);
         assert!(kind.to_string().contains("max_decompressed_bytes"), "{kind}");
         let bomb = coded(coding, &Bytes::from(vec![0; 4 << 20]));
-        let kind = refused(&pointer, caps(1 << 20, 1 << 20), name, &bomb);
+        let kind = refused(&pointer, object_limits(1 << 20, 1 << 20), name, &bomb);
         assert!(
             matches!(kind, ResolveErrorKind::DecodedTooLarge { .. } | ResolveErrorKind::Stream(_)),
             "{kind}"
         );
-        let kind = refused(&pointer, caps(stored.len() as u64 - 1, len), name, &stored);
+        let kind = refused(&pointer, object_limits(stored.len() as u64 - 1, len), name, &stored);
         assert!(kind.to_string().contains("max_fetch_bytes"), "{kind}");
     }
 }
@@ -112,7 +118,7 @@ fn what_is_no_stream_or_is_cut_short_is_refused() {
     for &coding in Coding::ALL {
         let stored = coded(coding, &object);
         for wrong in [&stored[..stored.len() - 1], b"no coding", &[&stored[..], b"junk"].concat(), b""] {
-            let kind = refused(&pointer(None), Caps::default(), Some(coding.as_str()), wrong);
+            let kind = refused(&pointer(None), ObjectLimits::default(), Some(coding.as_str()), wrong);
             assert!(matches!(kind, ResolveErrorKind::Coding(_)), "{coding}: {kind}");
         }
     }
@@ -121,11 +127,11 @@ fn what_is_no_stream_or_is_cut_short_is_refused() {
 #[test]
 fn codings_that_are_not_known_are_refused() {
     for name in ["br", "zstd, gzip", "deflate", "zstd;q=1"] {
-        let mut resolution = resolution(pointer(None), &Account::default(), Caps::default());
+        let mut resolution = resolution(pointer(None), &Account::default(), ObjectLimits::default());
         let error = resolution.begin(Some(name)).unwrap_err();
         assert_eq!(error.kind, ResolveErrorKind::UnknownCoding { found: name.into() });
     }
-    let mut resolution = resolution(pointer(None), &Account::default(), Caps::default());
+    let mut resolution = resolution(pointer(None), &Account::default(), ObjectLimits::default());
     assert_eq!(resolution.receive(Bytes::new()).unwrap_err().kind, ResolveErrorKind::NotBegun);
     assert_eq!(resolution.finish(Duration::ZERO).unwrap_err().kind, ResolveErrorKind::NotBegun);
 }
@@ -196,7 +202,7 @@ fn what_the_budget_has_no_room_for_is_refused_and_given_back() {
         let stored = coding.map_or(object.to_vec(), |coding| coded(coding, &object));
         let budget = Budget::new(1 << 20);
         let account = budget.account();
-        let mut resolution = resolution(pointer(Some(&object)), &account, Caps::default());
+        let mut resolution = resolution(pointer(Some(&object)), &account, ObjectLimits::default());
         let error = resolve(&mut resolution, coding.map(Coding::as_str), &stored, 10_000).unwrap_err();
         assert!(matches!(error.kind, ResolveErrorKind::OverBudget(_)), "{error}");
         assert!(!error.is_retryable());

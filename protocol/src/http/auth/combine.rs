@@ -28,7 +28,7 @@ pub trait Authenticator: Send + Sync {
     /// Whether it asks questions that [bring their answer](crate::effect::Question::answered_by); false by default. A driver
     /// starts threads for these even if the application performs no effects. A wrapper returns the value of the wrapped
     /// authenticator.
-    fn asks_itself(&self) -> bool {
+    fn has_own_answers(&self) -> bool {
         false
     }
 }
@@ -62,8 +62,8 @@ pub trait Precondition: Send + Sync {
         Vec::new()
     }
 
-    /// See [`Authenticator::asks_itself`].
-    fn asks_itself(&self) -> bool {
+    /// See [`Authenticator::has_own_answers`].
+    fn has_own_answers(&self) -> bool {
         false
     }
 }
@@ -98,8 +98,8 @@ impl Authenticator for Chain {
         self.alternatives.iter().flat_map(|alternative| alternative.proxy_headers()).collect()
     }
 
-    fn asks_itself(&self) -> bool {
-        self.alternatives.iter().any(|alternative| alternative.asks_itself())
+    fn has_own_answers(&self) -> bool {
+        self.alternatives.iter().any(|alternative| alternative.has_own_answers())
     }
 }
 
@@ -164,8 +164,8 @@ impl<P: Precondition> Authenticator for RequireAll<P> {
         headers
     }
 
-    fn asks_itself(&self) -> bool {
-        self.gate.asks_itself() || self.inner.as_ref().is_some_and(|inner| inner.asks_itself())
+    fn has_own_answers(&self) -> bool {
+        self.gate.has_own_answers() || self.inner.as_ref().is_some_and(|inner| inner.has_own_answers())
     }
 }
 
@@ -182,8 +182,8 @@ impl<P: Precondition> Precondition for std::sync::Arc<P> {
         (**self).proxy_headers()
     }
 
-    fn asks_itself(&self) -> bool {
-        (**self).asks_itself()
+    fn has_own_answers(&self) -> bool {
+        (**self).has_own_answers()
     }
 }
 

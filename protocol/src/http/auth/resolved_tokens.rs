@@ -71,7 +71,7 @@ impl Authenticator for ResolvedTokens {
         }
     }
 
-    fn asks_itself(&self) -> bool {
+    fn has_own_answers(&self) -> bool {
         self.resolver.may_wait()
     }
 }

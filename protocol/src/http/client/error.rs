@@ -17,7 +17,7 @@ pub enum ResponseError {
     Unauthorized(Box<Unauthorized>),
     /// The response has no Arrow body: it comes from an intermediary in front of the server, or from another kind of server.
     #[error(transparent)]
-    Foreign(Box<ForeignAnswer>),
+    Foreign(Box<ForeignResponse>),
     /// The response is larger than [`max_response_bytes`](super::Settings::max_response_bytes), which the request specified.
     /// None of it is used.
     #[error("expected a response of at most {limit} bytes, got a larger one")]
@@ -72,7 +72,7 @@ impl From<ConnectionError> for ResponseError {
 /// A response that does not come from a vgi-rpc server, or not from the part that serves calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ForeignAnswer {
+pub struct ForeignResponse {
     /// The status.
     pub status: StatusCode,
     /// The content type, if there is one; at most 100 characters of it.
@@ -83,7 +83,7 @@ pub struct ForeignAnswer {
     pub body: String,
 }
 
-impl fmt::Display for ForeignAnswer {
+impl fmt::Display for ForeignResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "expected an Arrow stream, got status {}", self.status)?;
         match &self.content_type {
@@ -97,4 +97,4 @@ impl fmt::Display for ForeignAnswer {
     }
 }
 
-impl std::error::Error for ForeignAnswer {}
+impl std::error::Error for ForeignResponse {}

@@ -73,7 +73,7 @@ mod shared;
 mod turn;
 mod upload;
 
-pub use error::{ForeignAnswer, ResponseError};
+pub use error::{ForeignResponse, ResponseError};
 pub use machine::ClientMachine;
 pub use session::Session;
 pub use settings::{Settings, SettingsError};

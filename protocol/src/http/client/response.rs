@@ -1,7 +1,7 @@
 //! Returns the Arrow streams of a response, or why it has none. WIRE_PROTOCOL 13, "HTTP status code mapping": the body has the
 //! result of a call, whatever the status, except for 401.
 
-use super::error::{ForeignAnswer, ResponseError};
+use super::error::{ForeignResponse, ResponseError};
 use super::retry_after::retry_after;
 use super::settings::Settings;
 use crate::http::coding::{Codecs, DecodeError, of_response};
@@ -61,7 +61,7 @@ pub(super) fn foreign(codecs: &Codecs, parts: &Parts, body: &Bytes) -> ResponseE
     }
     let content_type =
         parts.headers.get(CONTENT_TYPE).map(|value| presentable(value.as_bytes(), MAX_CONTENT_TYPE));
-    let answer = ForeignAnswer {
+    let answer = ForeignResponse {
         status: parts.status,
         content_type,
         retry_after: retry_after(&parts.headers),

@@ -1,10 +1,10 @@
 //! The authorization code flow: login with a browser on this machine. RFC 8252, section 7.3; RFC 7636; RFC 9207.
 
 use super::error::LoginError;
+use super::parameters::{LoginParameters, Start};
 use super::redirect::{RedirectReply, query};
-use super::terms::{Start, Terms};
 use super::tokens::{Tokens, refused};
-use crate::http::documents::{FormAnswer, PostForm};
+use crate::http::documents::{FormResponse, PostForm};
 use crate::http::pkce::{Pair, generate_pair, is_same};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,7 +33,7 @@ pub enum CodeStep {
 ///
 /// Each login has its own port, state, nonce and verifier, so a redirect cannot be reused.
 pub struct CodeFlow {
-    terms: Terms,
+    parameters: LoginParameters,
     pair: Pair,
     state_text: String,
     nonce: String,
@@ -52,16 +52,16 @@ enum State {
 }
 
 impl CodeFlow {
-    /// Creates a login with these terms, which must be for [`Flow::Code`](super::Flow::Code). The browser returns to this port
+    /// Creates a login with these parameters, which must be for [`Flow::Code`](super::Flow::Code). The browser returns to this port
     /// of 127.0.0.1. `random` must be fresh random bytes.
     ///
     /// # Errors
-    /// If the terms are for another flow.
-    pub fn new(terms: Terms, port: u16, random: [[u8; 32]; 3]) -> Result<Self, LoginError> {
-        let Start::Code { authorization, names_issuer } = &terms.start else {
+    /// If the parameters are for another flow.
+    pub fn new(parameters: LoginParameters, port: u16, random: [[u8; 32]; 3]) -> Result<Self, LoginError> {
+        let Start::Code { authorization, names_issuer } = &parameters.start else {
             return Err(LoginError::Misuse {
                 command: "CodeFlow::new",
-                when: "with the terms of another flow",
+                when: "with the parameters of another flow",
             });
         };
         let [verifier, state, nonce] = random;
@@ -71,21 +71,21 @@ impl CodeFlow {
         let mut url = authorization.url().clone();
         url.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
-            ("client_id", &terms.client_id),
+            ("client_id", &parameters.client_id),
             ("redirect_uri", &redirect_uri),
-            ("scope", &terms.scope),
+            ("scope", &parameters.scope),
             ("state", &state_text),
             ("nonce", &nonce),
             ("code_challenge", &pair.challenge),
             ("code_challenge_method", "S256"),
         ]);
-        if let Some(resource) = &terms.resource {
+        if let Some(resource) = &parameters.resource {
             url.query_pairs_mut().append_pair("resource", resource);
         }
         let names_issuer = *names_issuer;
         Ok(Self {
             url: url.into(),
-            terms,
+            parameters,
             pair,
             state_text,
             nonce,
@@ -127,13 +127,14 @@ impl CodeFlow {
     }
 
     /// Receives the response to the form, or why there is none.
-    pub fn receive(&mut self, answer: Result<FormAnswer, LoginError>, now: Duration) {
+    pub fn receive(&mut self, answer: Result<FormResponse, LoginError>, now: Duration) {
         self.state = match std::mem::replace(&mut self.state, State::Ended) {
             State::Exchange(code) => {
-                let secrets = self.terms.secrets([code.as_str(), &self.pair.verifier]);
-                let expected = self.terms.expected(Some(&self.nonce));
-                let read = answer
-                    .and_then(|answer| Tokens::read(answer, self.terms.sends_id, expected, now, &secrets));
+                let secrets = self.parameters.secrets([code.as_str(), &self.pair.verifier]);
+                let expected = self.parameters.expected(Some(&self.nonce));
+                let read = answer.and_then(|answer| {
+                    Tokens::read(answer, self.parameters.sends_id, expected, now, &secrets)
+                });
                 match read {
                     Ok(tokens) => State::Done(tokens),
                     Err(error) => State::Failed(error),
@@ -160,7 +161,7 @@ impl CodeFlow {
                     ("redirect_uri", &self.redirect_uri),
                     ("code_verifier", &self.pair.verifier),
                 ];
-                let form = self.terms.form(&self.terms.token_endpoint, &members);
+                let form = self.parameters.form(&self.parameters.token_endpoint, &members);
                 self.state = State::Exchange(code);
                 Ok(CodeStep::Send(form))
             }
@@ -177,11 +178,11 @@ impl CodeFlow {
     fn judged(&self, found: super::redirect::Query) -> Result<Zeroizing<String>, LoginError> {
         // A code of another server must not be sent to this one. RFC 9207, section 2.4.
         match found.iss {
-            Some(issuer) if issuer == self.terms.issuer => {}
+            Some(issuer) if issuer == self.parameters.issuer => {}
             None if !self.names_issuer => {}
             other => {
                 let got = super::checks::shown(&other.unwrap_or_else(|| "none".into()));
-                return Err(LoginError::Issuer { expected: self.terms.issuer.clone(), got });
+                return Err(LoginError::Issuer { expected: self.parameters.issuer.clone(), got });
             }
         }
         if let Some(code) = found.error {
@@ -207,6 +208,6 @@ impl Drop for CodeFlow {
 
 impl fmt::Debug for CodeFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CodeFlow").field("terms", &self.terms).finish_non_exhaustive()
+        f.debug_struct("CodeFlow").field("parameters", &self.parameters).finish_non_exhaustive()
     }
 }

@@ -2,10 +2,10 @@
 
 use super::checks::{MAX_DOCUMENT, is_token};
 use super::error::LoginError;
-use super::terms::{Start, Terms};
+use super::parameters::{LoginParameters, Start};
 use super::tokens::{Tokens, erase, refusal, seconds};
 use crate::OneLine;
-use crate::http::documents::{FormAnswer, PostForm};
+use crate::http::documents::{FormResponse, PostForm};
 use crate::location::Location;
 use serde::Deserialize;
 use serde_json::Value;
@@ -66,7 +66,7 @@ pub enum DeviceStep {
 
 /// The state machine of a login with a device code.
 pub struct DeviceFlow {
-    terms: Terms,
+    parameters: LoginParameters,
     state: State,
     interval: u64,
     failures: u32,
@@ -105,23 +105,24 @@ struct Document {
 }
 
 impl DeviceFlow {
-    /// Creates a login with these terms, which must be for [`Flow::DeviceCode`](super::Flow::DeviceCode).
+    /// Creates a login with these parameters, which must be for [`Flow::DeviceCode`](super::Flow::DeviceCode).
     ///
     /// # Errors
     /// If they are for another flow.
-    pub fn new(terms: Terms) -> Result<Self, LoginError> {
-        match terms.start {
+    pub fn new(parameters: LoginParameters) -> Result<Self, LoginError> {
+        match parameters.start {
             Start::DeviceCode { .. } => {
-                Ok(Self { terms, state: State::Begin, interval: DEFAULT_INTERVAL, failures: 0 })
+                Ok(Self { parameters, state: State::Begin, interval: DEFAULT_INTERVAL, failures: 0 })
             }
-            _ => {
-                Err(LoginError::Misuse { command: "DeviceFlow::new", when: "with the terms of another flow" })
-            }
+            _ => Err(LoginError::Misuse {
+                command: "DeviceFlow::new",
+                when: "with the parameters of another flow",
+            }),
         }
     }
 
     /// Receives the response to a form, or why there is none.
-    pub fn receive(&mut self, answer: Result<FormAnswer, LoginError>, now: Duration) {
+    pub fn receive(&mut self, answer: Result<FormResponse, LoginError>, now: Duration) {
         self.state = match std::mem::replace(&mut self.state, State::Ended) {
             State::Begin => match answer.and_then(|answer| self.begun(answer, now)) {
                 Ok((code, prompt)) => State::Show(code, prompt),
@@ -139,11 +140,11 @@ impl DeviceFlow {
     /// If the login has failed. Later polls return the same error.
     pub fn poll(&mut self, now: Duration) -> Result<DeviceStep, LoginError> {
         let misuse = LoginError::Misuse { command: "poll", when: "after the login has ended" };
-        let Start::DeviceCode { device, token } = &self.terms.start else { return Err(misuse) };
+        let Start::DeviceCode { device, token } = &self.parameters.start else { return Err(misuse) };
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Begin => {
                 self.state = State::Begin;
-                Ok(DeviceStep::Send(self.terms.form(device, &[("scope", &self.terms.scope)])))
+                Ok(DeviceStep::Send(self.parameters.form(device, &[("scope", &self.parameters.scope)])))
             }
             State::Show(code, prompt) => {
                 self.state = State::Waiting { until: self.next(now), code };
@@ -160,7 +161,7 @@ impl DeviceFlow {
             }
             State::Waiting { code, .. } | State::Asked(code) => {
                 let members = [("grant_type", GRANT_TYPE), ("device_code", code.device_code.as_str())];
-                let form = self.terms.form(token, &members);
+                let form = self.parameters.form(token, &members);
                 self.state = State::Asked(code);
                 Ok(DeviceStep::Send(form))
             }
@@ -177,16 +178,16 @@ impl DeviceFlow {
         now.saturating_add(Duration::from_secs(self.interval))
     }
 
-    fn begun(&mut self, answer: FormAnswer, now: Duration) -> Result<(Code, DevicePrompt), LoginError> {
+    fn begun(&mut self, answer: FormResponse, now: Duration) -> Result<(Code, DevicePrompt), LoginError> {
         let read = self.read(&answer, now);
         erase(answer.body);
         read
     }
 
-    fn read(&mut self, answer: &FormAnswer, now: Duration) -> Result<(Code, DevicePrompt), LoginError> {
+    fn read(&mut self, answer: &FormResponse, now: Duration) -> Result<(Code, DevicePrompt), LoginError> {
         let refuse = |expected| LoginError::Answer { expected, status: answer.status };
         if answer.status != 200 || answer.body.len() > MAX_DOCUMENT {
-            let error = refusal(answer, &self.terms.secrets(None));
+            let error = refusal(answer, &self.parameters.secrets(None));
             return Err(error.unwrap_or_else(|| refuse("a device code or an error of RFC 6749")));
         }
         let read: Document =
@@ -227,10 +228,10 @@ impl DeviceFlow {
     }
 
     /// Returns the state after the response to a polling request.
-    fn judged(&mut self, code: Code, answer: Result<FormAnswer, LoginError>, now: Duration) -> State {
-        let secrets = self.terms.secrets([code.device_code.as_str()]);
+    fn judged(&mut self, code: Code, answer: Result<FormResponse, LoginError>, now: Duration) -> State {
+        let secrets = self.parameters.secrets([code.device_code.as_str()]);
         let read = answer.and_then(|answer| {
-            Tokens::read(answer, self.terms.sends_id, self.terms.expected(None), now, &secrets)
+            Tokens::read(answer, self.parameters.sends_id, self.parameters.expected(None), now, &secrets)
         });
         let error = match read {
             Ok(tokens) => return State::Done(tokens),
@@ -255,6 +256,6 @@ impl DeviceFlow {
 
 impl fmt::Debug for DeviceFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceFlow").field("terms", &self.terms).finish_non_exhaustive()
+        f.debug_struct("DeviceFlow").field("parameters", &self.parameters).finish_non_exhaustive()
     }
 }

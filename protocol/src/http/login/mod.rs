@@ -6,7 +6,7 @@
 //! random bytes are parameters.
 //!
 //! ```text
-//!   401 ──► Challenge ──► Discovery ──► Terms ──► DeviceFlow or CodeFlow ──► Tokens ──► TokenHolder
+//!   401 ──► Challenge ──► Discovery ──► LoginParameters ──► DeviceFlow or CodeFlow ──► Tokens ──► TokenHolder
 //!                         documents               forms                                 the credential of calls
 //! ```
 //!
@@ -29,7 +29,7 @@
 // | `resource_metadata`, `server_metadata` | the metadata of the resource and its authorization server |
 // | `checks` | validation of texts and URLs from a peer |
 // | `discovery` | the documents to load, in order |
-// | `terms` | the client of a login, and the forms that get tokens |
+// | `parameters` | the client of a login, and the forms that get tokens |
 // | `device`, `code` | the two flows |
 // | `redirect` | the redirect that returns the browser |
 // | `tokens`, `claims` | the token response, and the claims of an ID token |
@@ -45,11 +45,11 @@ mod device;
 mod discovery;
 mod error;
 mod holder;
+mod parameters;
 mod redirect;
 mod resource_metadata;
 mod saved;
 mod server_metadata;
-mod terms;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -60,9 +60,9 @@ pub use device::{DeviceFlow, DevicePrompt, DeviceStep};
 pub use discovery::{Discovered, Discovery};
 pub use error::LoginError;
 pub use holder::{Renewal, Step, TokenHolder};
+pub use parameters::{Flow, LoginParameters, LoginSettings};
 pub use redirect::RedirectReply;
 pub use resource_metadata::ResourceMetadata;
 pub use saved::SavedLogin;
 pub use server_metadata::ServerMetadata;
-pub use terms::{Flow, LoginSettings, Terms};
 pub use tokens::Tokens;

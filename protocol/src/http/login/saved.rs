@@ -2,7 +2,7 @@
 
 use super::checks::{MAX_DOCUMENT, endpoint, is_client_text, is_loopback, is_token};
 use super::error::LoginError;
-use super::terms::{Start, Terms};
+use super::parameters::{LoginParameters, Start};
 use super::tokens::Tokens;
 use crate::location::Location;
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,8 @@ const VERSION: u32 = 1;
 pub struct SavedLogin {
     /// The URL of the server that the tokens are for.
     pub server: String,
-    /// The terms with which they were obtained.
-    pub terms: Terms,
+    /// The parameters with which they were obtained.
+    pub parameters: LoginParameters,
     /// The tokens.
     pub tokens: Tokens,
 }
@@ -71,24 +71,24 @@ impl From<Zeroed> for Zeroizing<String> {
 
 impl SavedLogin {
     /// Creates a login for the server with this URL.
-    pub fn new(server: &Location, terms: Terms, tokens: Tokens) -> Self {
-        Self { server: server.as_str().to_owned(), terms, tokens }
+    pub fn new(server: &Location, parameters: LoginParameters, tokens: Tokens) -> Self {
+        Self { server: server.as_str().to_owned(), parameters, tokens }
     }
 
     /// Returns the document to store: JSON with all tokens.
     pub fn to_json(&self) -> Zeroizing<String> {
-        let Self { server, terms, tokens } = self;
+        let Self { server, parameters, tokens } = self;
         let document = Document {
             version: VERSION,
             server: server.clone(),
-            issuer: terms.issuer.clone(),
-            token_endpoint: terms.token_endpoint.as_str().to_owned(),
-            is_published_endpoint: terms.is_published_endpoint,
-            client_id: terms.client_id.clone(),
-            client_secret: terms.client_secret.as_ref().map(Zeroed::from),
-            scope: terms.scope.clone(),
-            resource: terms.resource.clone(),
-            sends_id: terms.sends_id,
+            issuer: parameters.issuer.clone(),
+            token_endpoint: parameters.token_endpoint.as_str().to_owned(),
+            is_published_endpoint: parameters.is_published_endpoint,
+            client_id: parameters.client_id.clone(),
+            client_secret: parameters.client_secret.as_ref().map(Zeroed::from),
+            scope: parameters.scope.clone(),
+            resource: parameters.resource.clone(),
+            sends_id: parameters.sends_id,
             access_token: (&tokens.access).into(),
             refresh_token: tokens.refresh.as_ref().map(Zeroed::from),
             id_token: tokens.id.as_ref().map(Zeroed::from),
@@ -131,7 +131,7 @@ impl SavedLogin {
         {
             return Err(refuse("tokens that a header can carry"));
         }
-        let terms = Terms {
+        let parameters = LoginParameters {
             issuer: read.issuer,
             client_id: read.client_id,
             client_secret: read.client_secret.map(Into::into),
@@ -142,14 +142,14 @@ impl SavedLogin {
             is_published_endpoint: read.is_published_endpoint,
             start: Start::Refresh,
         };
-        Ok(Self { server: read.server, terms, tokens })
+        Ok(Self { server: read.server, parameters, tokens })
     }
 }
 
 impl fmt::Debug for SavedLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SavedLogin")
-            .field("terms", &self.terms)
+            .field("parameters", &self.parameters)
             .field("tokens", &self.tokens)
             .finish_non_exhaustive()
     }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::http::auth::Reason;
-use crate::http::documents::{FormAnswer, PostForm};
+use crate::http::documents::{FormResponse, PostForm};
 use crate::location::Location;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,8 +24,8 @@ fn pairs(text: &str) -> BTreeMap<String, String> {
     url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
 }
 
-fn answer(status: u16, body: &Value) -> FormAnswer {
-    FormAnswer { status, content_type: None, body: Bytes::from(body.to_string()) }
+fn answer(status: u16, body: &Value) -> FormResponse {
+    FormResponse { status, content_type: None, body: Bytes::from(body.to_string()) }
 }
 
 fn id_token(claims: &Value) -> String {
@@ -60,9 +60,13 @@ fn discover(challenge: &str, resource: &Value, server: &Value) -> Result<Discove
     }
 }
 
-fn terms(flow: Flow) -> Terms {
-    Terms::new(&discover(&challenge(), &resource(), &server()).unwrap(), &LoginSettings::default(), flow)
-        .unwrap()
+fn parameters(flow: Flow) -> LoginParameters {
+    LoginParameters::new(
+        &discover(&challenge(), &resource(), &server()).unwrap(),
+        &LoginSettings::default(),
+        flow,
+    )
+    .unwrap()
 }
 
 /// All input of a login with a browser. A test changes it in one place.
@@ -99,8 +103,8 @@ impl World {
     /// Runs a login, from the 401 to the tokens.
     fn log_in(mut self) -> Result<(Tokens, Vec<PostForm>), LoginError> {
         let found = discover(&self.challenge, &self.resource, &self.server)?;
-        let terms = Terms::new(&found, &self.settings, Flow::Code)?;
-        let mut flow = CodeFlow::new(terms, 4000, [[1; 32], [2; 32], [3; 32]])?;
+        let parameters = LoginParameters::new(&found, &self.settings, Flow::Code)?;
+        let mut flow = CodeFlow::new(parameters, 4000, [[1; 32], [2; 32], [3; 32]])?;
         let asked = pairs(flow.authorization_url().split_once('?').unwrap().1);
         self.redirect.entry("state").or_insert_with(|| asked["state"].clone());
         if self.claims.get("nonce").is_none() {
@@ -127,8 +131,8 @@ impl World {
 
 #[test]
 fn a_login_with_a_browser() {
-    let terms = terms(Flow::Code);
-    let mut flow = CodeFlow::new(terms, 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
+    let parameters = parameters(Flow::Code);
+    let mut flow = CodeFlow::new(parameters, 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
     let url = Location::parse(flow.authorization_url()).unwrap();
     assert!(url.as_str().starts_with("https://login.example/authorize?tenant=1&response_type=code&"));
     let asked = pairs(url.url().query().unwrap());
@@ -187,7 +191,7 @@ fn a_login_with_a_browser() {
 #[test]
 fn a_redirect_without_a_usable_code_ends_the_login() {
     for (code, is_usable) in [("", false), (&*"a".repeat(4097), false), (&*"a".repeat(4096), true)] {
-        let mut flow = CodeFlow::new(terms(Flow::Code), 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
+        let mut flow = CodeFlow::new(parameters(Flow::Code), 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
         let asked = pairs(flow.authorization_url().split_once('?').unwrap().1);
         flow.receive_redirect(&format!("/callback?code={code}&iss={ISSUER}&state={}", asked["state"]));
         assert_eq!(matches!(flow.poll(), Ok(CodeStep::Send(_))), is_usable, "{}", code.len());
@@ -349,11 +353,13 @@ fn an_error_that_repeats_what_was_sent_does_not_show_it() {
 fn a_published_secret_is_used_only_by_those_who_want_it() {
     let secret = |flow, settings: &LoginSettings| {
         let found = discover(&challenge(), &resource(), &server()).unwrap();
-        let terms = Terms::new(&found, settings, flow).unwrap();
+        let parameters = LoginParameters::new(&found, settings, flow).unwrap();
         let form = match flow {
-            Flow::Code => terms.form(&terms.token_endpoint, &[]),
+            Flow::Code => parameters.form(&parameters.token_endpoint, &[]),
             Flow::DeviceCode => {
-                let Ok(DeviceStep::Send(form)) = DeviceFlow::new(terms).unwrap().poll(NOW) else { panic!() };
+                let Ok(DeviceStep::Send(form)) = DeviceFlow::new(parameters).unwrap().poll(NOW) else {
+                    panic!()
+                };
                 form
             }
         };
@@ -379,7 +385,8 @@ fn a_published_secret_is_used_only_by_those_who_want_it() {
 fn clients_are_named_by_the_settings_the_metadata_and_the_challenge() {
     let client = |resource: &Value, challenge: &str, flow| {
         let found = discover(challenge, resource, &server()).unwrap();
-        Terms::new(&found, &LoginSettings::default(), flow).map(|terms| terms.client_id().to_owned())
+        LoginParameters::new(&found, &LoginSettings::default(), flow)
+            .map(|parameters| parameters.client_id().to_owned())
     };
     let mut bare = resource();
     for name in ["client_id", "device_code_client_id"] {
@@ -410,8 +417,8 @@ fn a_server_with_a_secret_of_its_own_exchanges_codes_itself() {
     found.resource.token_endpoint =
         Some(Location::parse("https://reports.example/vgi/_oauth/token").unwrap());
     for (settings, flow) in [(&other, Flow::Code), (&using(), Flow::DeviceCode)] {
-        let terms = Terms::new(&found, settings, flow).unwrap();
-        assert_eq!(terms.token_endpoint.as_str(), "https://login.example/token");
+        let parameters = LoginParameters::new(&found, settings, flow).unwrap();
+        assert_eq!(parameters.token_endpoint.as_str(), "https://login.example/token");
     }
     let secret = || Some("mine".to_owned().into());
     let own = LoginSettings { client_id: Some("cli".into()), client_secret: secret(), ..using() };
@@ -425,16 +432,17 @@ fn every_request_names_the_resource() {
     for (omit_resource, expected) in [(false, Some(CALLED)), (true, None)] {
         let settings = LoginSettings { omit_resource, ..LoginSettings::default() };
         let resource = |text: &str| pairs(text).get("resource").cloned();
-        let terms = Terms::new(&found, &settings, Flow::Code).unwrap();
+        let parameters = LoginParameters::new(&found, &settings, Flow::Code).unwrap();
         let old = tokens("old", 10, Some("refresh-1"));
-        assert_eq!(resource(&terms.refresh(&old).unwrap().form).as_deref(), expected);
-        let saved = SavedLogin::new(&Location::parse(CALLED).unwrap(), terms.clone(), old.clone());
+        assert_eq!(resource(&parameters.refresh(&old).unwrap().form).as_deref(), expected);
+        let saved = SavedLogin::new(&Location::parse(CALLED).unwrap(), parameters.clone(), old.clone());
         let saved = SavedLogin::parse(saved.to_json().as_bytes(), &Location::parse(CALLED).unwrap()).unwrap();
-        assert_eq!(resource(&saved.terms.refresh(&old).unwrap().form).as_deref(), expected);
-        let flow = CodeFlow::new(terms, 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
+        assert_eq!(resource(&saved.parameters.refresh(&old).unwrap().form).as_deref(), expected);
+        let flow = CodeFlow::new(parameters, 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
         let url = Location::parse(flow.authorization_url()).unwrap();
         assert_eq!(resource(url.url().query().unwrap()).as_deref(), expected);
-        let mut flow = DeviceFlow::new(Terms::new(&found, &settings, Flow::DeviceCode).unwrap()).unwrap();
+        let mut flow =
+            DeviceFlow::new(LoginParameters::new(&found, &settings, Flow::DeviceCode).unwrap()).unwrap();
         let Ok(DeviceStep::Send(form)) = flow.poll(NOW) else { panic!("it asks for a code") };
         assert_eq!(resource(&form.form).as_deref(), expected);
         let mut world = World::new();
@@ -454,7 +462,7 @@ fn the_id_token_is_the_bearer_where_the_server_wants_it() {
 
 /// Returns a device flow after the response to its first form.
 fn device(body: &Value) -> (DeviceFlow, Result<DeviceStep, LoginError>) {
-    let mut flow = DeviceFlow::new(terms(Flow::DeviceCode)).unwrap();
+    let mut flow = DeviceFlow::new(parameters(Flow::DeviceCode)).unwrap();
     let Ok(DeviceStep::Send(form)) = flow.poll(NOW) else { panic!("it asks for a code") };
     assert_eq!(form.url, "https://login.example/device");
     assert_eq!(pairs(&form.form)["scope"], "openid email");
@@ -575,7 +583,7 @@ fn device_codes_that_cannot_be_shown_are_refused() {
         }
     }
     // A code in an unsuccessful response is ignored.
-    let mut flow = DeviceFlow::new(terms(Flow::DeviceCode)).unwrap();
+    let mut flow = DeviceFlow::new(parameters(Flow::DeviceCode)).unwrap();
     flow.receive(Ok(answer(500, &device_code())), NOW);
     assert!(matches!(flow.poll(NOW), Err(LoginError::Answer { status: 500, .. })));
 }
@@ -790,30 +798,31 @@ fn only_what_a_new_token_mends_is_renewed() {
 
 #[test]
 fn refresh_tokens_rotate_or_stay() {
-    let terms = terms(Flow::Code);
+    let parameters = parameters(Flow::Code);
     let old = tokens("old", 10, Some("refresh-1"));
-    let sent = pairs(&terms.refresh(&old).unwrap().form);
+    let sent = pairs(&parameters.refresh(&old).unwrap().form);
     assert_eq!((sent["refresh_token"].as_str(), sent["client_id"].as_str()), ("refresh-1", "cli"));
-    assert!(terms.refresh(&tokens("old", 10, None)).is_none());
-    let refresh = |body: Value| terms.refreshed(answer(200, &body), &old, NOW).unwrap();
+    assert!(parameters.refresh(&tokens("old", 10, None)).is_none());
+    let refresh = |body: Value| parameters.refreshed(answer(200, &body), &old, NOW).unwrap();
     let rotated = refresh(json!({"access_token": "a", "token_type": "Bearer", "refresh_token": "refresh-2"}));
-    assert_eq!(pairs(&terms.refresh(&rotated).unwrap().form)["refresh_token"], "refresh-2");
+    assert_eq!(pairs(&parameters.refresh(&rotated).unwrap().form)["refresh_token"], "refresh-2");
     let kept = refresh(json!({"access_token": "a", "token_type": "Bearer"}));
-    assert_eq!(pairs(&terms.refresh(&kept).unwrap().form)["refresh_token"], "refresh-1");
+    assert_eq!(pairs(&parameters.refresh(&kept).unwrap().form)["refresh_token"], "refresh-1");
     let echo = json!({"error": "invalid_grant", "error_description": "refresh-1 is gone"});
-    assert!(!format!("{:?}", terms.refreshed(answer(400, &echo), &old, NOW)).contains("refresh-1"));
+    assert!(!format!("{:?}", parameters.refreshed(answer(400, &echo), &old, NOW)).contains("refresh-1"));
 }
 
 #[test]
 fn a_saved_login_is_for_one_server() {
     let server = Location::parse(CALLED).unwrap();
-    let saved = SavedLogin::new(&server, terms(Flow::Code), tokens("hidden-1", 10, Some("hidden-2")));
+    let saved = SavedLogin::new(&server, parameters(Flow::Code), tokens("hidden-1", 10, Some("hidden-2")));
     assert!(!format!("{saved:?}").contains("hidden"));
     let document = saved.to_json();
     let read = SavedLogin::parse(document.as_bytes(), &server).unwrap();
-    assert_eq!((&read.tokens, read.terms.client_id()), (&saved.tokens, "cli"));
+    assert_eq!((&read.tokens, read.parameters.client_id()), (&saved.tokens, "cli"));
     assert!(
-        read.terms.refresh(&read.tokens).is_some() && CodeFlow::new(read.terms, 1, [[0; 32]; 3]).is_err()
+        read.parameters.refresh(&read.tokens).is_some()
+            && CodeFlow::new(read.parameters, 1, [[0; 32]; 3]).is_err()
     );
     let other = Location::parse("https://evil.example/vgi").unwrap();
     assert!(SavedLogin::parse(document.as_bytes(), &other).is_err());
@@ -842,11 +851,11 @@ fn a_saved_login_is_for_one_server() {
 
 #[test]
 fn the_terms_of_a_stored_login_are_those_of_the_settings() {
-    let terms = terms(Flow::Code);
+    let parameters = parameters(Flow::Code);
     let is_allowed = |set: fn(&mut LoginSettings)| {
         let mut settings = LoginSettings::default();
         set(&mut settings);
-        terms.are_allowed_by(&settings)
+        parameters.are_allowed_by(&settings)
     };
     assert!(is_allowed(|_| {}));
     assert!(is_allowed(|settings| settings.issuer = Some(ISSUER.into())));
@@ -858,7 +867,7 @@ fn the_terms_of_a_stored_login_are_those_of_the_settings() {
     assert!(
         !is_allowed(|settings| settings.scopes = Some(vec!["openid".into(), "email".into(), "a".into()]))
     );
-    let published = Terms { is_published_endpoint: true, ..terms.clone() };
+    let published = LoginParameters { is_published_endpoint: true, ..parameters.clone() };
     assert!(!published.are_allowed_by(&LoginSettings::default()));
 }
 
@@ -868,7 +877,7 @@ fn a_client_that_no_form_can_name_is_refused() {
     let with = |id: &str, secret: &str| {
         let mut settings = LoginSettings { client_id: Some(id.into()), ..LoginSettings::default() };
         settings.client_secret = Some(secret.to_owned().into());
-        Terms::new(&found, &settings, Flow::Code)
+        LoginParameters::new(&found, &settings, Flow::Code)
     };
     assert!(with("cli", "secret").is_ok());
     for (id, secret) in [("", "secret"), ("a\nb", "secret"), ("cli", ""), ("cli", "a\nb")] {

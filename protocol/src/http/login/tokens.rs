@@ -3,7 +3,7 @@
 use super::checks::{MAX_DOCUMENT, is_token, shown};
 use super::claims::{Expected, check};
 use super::error::LoginError;
-use crate::http::documents::FormAnswer;
+use crate::http::documents::FormResponse;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
@@ -69,7 +69,7 @@ impl Tokens {
 
     /// Reads the tokens of a response.
     pub(super) fn read(
-        answer: FormAnswer,
+        answer: FormResponse,
         sends_id: bool,
         expected: Expected<'_>,
         now: Duration,
@@ -88,7 +88,7 @@ impl Tokens {
     }
 
     fn read_body(
-        answer: &FormAnswer,
+        answer: &FormResponse,
         sends_id: bool,
         expected: Expected<'_>,
         now: Duration,
@@ -144,7 +144,7 @@ pub(super) fn seconds(value: &Value) -> Option<u64> {
 }
 
 /// Returns the error in a response, if it follows RFC 6749. `sent` are the secrets that the server may repeat.
-pub(super) fn refusal(answer: &FormAnswer, sent: &[&str]) -> Option<LoginError> {
+pub(super) fn refusal(answer: &FormResponse, sent: &[&str]) -> Option<LoginError> {
     if answer.body.len() > MAX_DOCUMENT {
         return None;
     }
@@ -189,8 +189,8 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(1000);
 
-    fn answer(status: u16, body: &Value) -> FormAnswer {
-        FormAnswer { status, content_type: None, body: Bytes::from(body.to_string()) }
+    fn answer(status: u16, body: &Value) -> FormResponse {
+        FormResponse { status, content_type: None, body: Bytes::from(body.to_string()) }
     }
 
     fn read(status: u16, body: &Value) -> Result<Tokens, LoginError> {
@@ -249,7 +249,7 @@ mod tests {
         }
         let twice = Bytes::from_static(br#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#);
         let expected = Expected { issuer: "i", client_id: "c", nonce: None };
-        let answer = FormAnswer { status: 200, content_type: None, body: twice };
+        let answer = FormResponse { status: 200, content_type: None, body: twice };
         assert!(Tokens::read(answer, false, expected, NOW, &[]).is_err());
         // The server requires an ID token, and there is none.
         let error = Tokens::read(self::answer(200, &good), true, expected, NOW, &[]).unwrap_err();

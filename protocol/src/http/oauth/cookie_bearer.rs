@@ -31,8 +31,8 @@ impl Authenticator for WithCookie {
         self.inner.proxy_headers()
     }
 
-    fn asks_itself(&self) -> bool {
-        self.inner.asks_itself()
+    fn has_own_answers(&self) -> bool {
+        self.inner.has_own_answers()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The requests of a login: the redirect to the authorization server, the callback, and logout.
 
+use super::browser_login::Login;
 use super::cookie_bearer::with_bearer;
 use super::cookies::{self, Cookie};
-use super::login::Login;
 use super::targets;
 use crate::http::auth::{AuthContext, AuthError, AuthRequest, Reason};
-use crate::http::documents::FormAnswer;
+use crate::http::documents::FormResponse;
 use crate::http::pages::Pages;
 use crate::http::pkce::{self, LoginState, MAX_LOGIN_TIME, StateCookieError};
 use crate::http::response_draft::ResponseDraft;
@@ -31,7 +31,7 @@ const LIFETIMES: (Duration, Duration) = (Duration::from_secs(60), Duration::from
 
 /// The parts of the endpoint that every response of a login needs.
 #[derive(Clone, Copy)]
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct FlowContext<'a> {
     pub(crate) request: AuthRequest<'a>,
     pub(crate) keys: &'a KeyRing,
     pub(crate) pages: &'a Pages,
@@ -99,7 +99,7 @@ impl From<NotSignedIn> for Stop {
     }
 }
 
-impl Surroundings<'_> {
+impl FlowContext<'_> {
     /// The authorization server could not be reached.
     fn unreachable(&self, error: AuthError) -> Stop {
         if let AuthError::Ask(_) = error {
@@ -111,7 +111,7 @@ impl Surroundings<'_> {
     }
 
     /// The authorization server's response is not a token response.
-    fn unusable(&self, answer: &FormAnswer, shown: impl Into<Cow<'static, str>>) -> Stop {
+    fn unusable(&self, answer: &FormResponse, shown: impl Into<Cow<'static, str>>) -> Stop {
         let error =
             serde_json::from_slice(&answer.body).map_or_else(|_| String::new(), |TokenError { error }| error);
         let text =
@@ -120,7 +120,7 @@ impl Surroundings<'_> {
         NotSignedIn::bad_gateway(shown).into()
     }
 
-    fn tokens(&self, answer: &FormAnswer) -> Result<Tokens, Stop> {
+    fn tokens(&self, answer: &FormResponse) -> Result<Tokens, Stop> {
         if answer.status != 200 {
             // For example, the code was already used.
             let text = format!("The authorization server did not give a token: status {}.", answer.status);
@@ -153,7 +153,7 @@ impl Login {
     ///
     /// # Errors
     /// If the authorization server must be asked for its metadata first, or cannot be reached.
-    pub(crate) fn begin(&self, around: &Surroundings<'_>) -> Result<ResponseDraft, AuthError> {
+    pub(crate) fn begin(&self, around: &FlowContext<'_>) -> Result<ResponseDraft, AuthError> {
         let request = &around.request;
         let urls = self.provider.urls(request)?;
         let mut random = [0; 32];
@@ -206,7 +206,7 @@ impl Login {
     /// [`AuthError::Ask`] if a question must be answered first. All other failures become a page.
     pub(crate) fn callback(
         &self,
-        around: &Surroundings<'_>,
+        around: &FlowContext<'_>,
         judge: impl Fn(&AuthRequest<'_>) -> Result<AuthContext, AuthError>,
     ) -> Result<ResponseDraft, AuthError> {
         let (page, cleared, retry_after) = match self.signed_in(around, judge) {
@@ -224,7 +224,7 @@ impl Login {
 
     fn signed_in(
         &self,
-        around: &Surroundings<'_>,
+        around: &FlowContext<'_>,
         judge: impl Fn(&AuthRequest<'_>) -> Result<AuthContext, AuthError>,
     ) -> Result<ResponseDraft, Stop> {
         let request = &around.request;
@@ -267,7 +267,7 @@ impl Login {
     }
 
     /// Returns the login state in this browser's cookie.
-    fn state_of(&self, around: &Surroundings<'_>) -> Result<LoginState, Stop> {
+    fn state_of(&self, around: &FlowContext<'_>) -> Result<LoginState, Stop> {
         let request = &around.request;
         // A missing or repeated state was not issued by this server.
         let state = parameter(request, "state").ok().flatten().unwrap_or_default();
@@ -311,7 +311,7 @@ impl Login {
     /// Checks that this server accepts the token: otherwise the browser would be redirected in a loop.
     fn check_token(
         &self,
-        around: &Surroundings<'_>,
+        around: &FlowContext<'_>,
         token: &str,
         judge: impl Fn(&AuthRequest<'_>) -> Result<AuthContext, AuthError>,
     ) -> Result<(), Stop> {

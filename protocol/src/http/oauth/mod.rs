@@ -15,7 +15,7 @@
 // | file | subject |
 // | --- | --- |
 // | `resource` | the metadata of the server, and the challenge on its 401s |
-// | `login` | browser login: settings |
+// | `browser_login` | browser login: settings |
 // | `flow` | browser login: requests, from the first redirect to the cookies |
 // | `token_proxy` | the exchange of codes for pages of other origins, which do not know the client's secret |
 // | `provider` | the authorization server: its metadata and token endpoint |
@@ -24,13 +24,13 @@
 // | `targets` | URLs that a browser may be redirected to |
 
 #[cfg(feature = "oauth-pkce")]
+mod browser_login;
+#[cfg(feature = "oauth-pkce")]
 mod cookie_bearer;
 #[cfg(feature = "oauth-pkce")]
 mod cookies;
 #[cfg(feature = "oauth-pkce")]
 mod flow;
-#[cfg(feature = "oauth-pkce")]
-mod login;
 #[cfg(feature = "oauth-pkce")]
 mod provider;
 mod resource;
@@ -40,13 +40,13 @@ mod targets;
 mod token_proxy;
 
 #[cfg(feature = "oauth-pkce")]
+pub(super) use browser_login::Login;
+#[cfg(feature = "oauth-pkce")]
+pub use browser_login::{BrowserLogin, BrowserLoginError};
+#[cfg(feature = "oauth-pkce")]
 pub(super) use cookie_bearer::WithCookie;
 #[cfg(feature = "oauth-pkce")]
-pub(super) use flow::Surroundings;
-#[cfg(feature = "oauth-pkce")]
-pub(super) use login::Login;
-#[cfg(feature = "oauth-pkce")]
-pub use login::{BrowserLogin, LoginError};
+pub(super) use flow::FlowContext;
 #[cfg(feature = "oauth-pkce")]
 pub(super) use provider::ProviderUrls;
 pub(super) use resource::WELL_KNOWN_PATH;

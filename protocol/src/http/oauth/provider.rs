@@ -3,7 +3,7 @@
 
 use crate::effect::Question;
 use crate::http::auth::{AuthError, AuthRequest};
-use crate::http::documents::{FormAnswer, LoadDocument, PostForm, openid_configuration, whole};
+use crate::http::documents::{FormResponse, LoadDocument, PostForm, openid_configuration, whole};
 use crate::location::Location;
 use serde::Deserialize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -120,10 +120,10 @@ impl ProviderUrls {
         &self,
         request: &AuthRequest<'a>,
         members: &[(&str, &str)],
-    ) -> Result<&'a FormAnswer, AuthError> {
+    ) -> Result<&'a FormResponse, AuthError> {
         let answer = request.ask("vgi_rpc.oauth.exchange", || self.exchange(members))?;
         answer
-            .value::<FormAnswer>()
+            .value::<FormResponse>()
             .ok_or_else(|| AuthError::Failed("the driver did not answer a form".into()))
     }
 }

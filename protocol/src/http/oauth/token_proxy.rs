@@ -1,12 +1,12 @@
 //! Exchanges codes for pages of other origins and for native programs. They do not know the client's secret; this server adds
 //! it.
 
-use super::login::Login;
+use super::browser_login::Login;
 use super::provider::ProviderUrls;
 use super::targets;
 use crate::effect::{Completion, Question};
 use crate::http::auth::{AuthError, AuthRequest};
-use crate::http::documents::FormAnswer;
+use crate::http::documents::FormResponse;
 use crate::http::headers::{is_media_type, vary};
 use crate::http::response_draft::ResponseDraft;
 use crate::http::slots::Slot;
@@ -161,7 +161,7 @@ impl Login {
     /// Returns the response to an exchange, made from the authorization server's response.
     pub(crate) fn exchanged(&self, completion: &Completion, report: &dyn Fn(&AuthError)) -> ResponseDraft {
         let answer = match completion {
-            Completion::Value(value) => value.downcast_ref::<FormAnswer>(),
+            Completion::Value(value) => value.downcast_ref::<FormResponse>(),
             _ => None,
         };
         // A redirect is not for this server's client, and a 401 means that this server's client secret is wrong.

@@ -1,7 +1,7 @@
 //! Quotas of sessions per caller, and the count of each caller's open sessions.
 
 use super::slot::Slot;
-use crate::http::token::Identity;
+use crate::http::token::TokenOwner;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct Quota {
 
 impl Quota {
     /// Returns the quota of an authenticated principal; `None` for an anonymous caller.
-    pub fn of_principal(identity: &Identity, limit: usize) -> Option<Self> {
+    pub fn of_principal(identity: &TokenOwner, limit: usize) -> Option<Self> {
         let key = identity.principal_key()?;
         Some(Self { account: format!("principal {key}").into(), limit })
     }
@@ -94,13 +94,13 @@ mod tests {
 
     #[test]
     fn principals_of_different_domains_and_addresses_are_different_accounts() {
-        let ann = Identity::principal("corp", "ann");
-        let account = |identity: &Identity| Quota::of_principal(identity, 1).map(|quota| quota.account);
-        assert_eq!(account(&Identity::anonymous()), None);
+        let ann = TokenOwner::principal("corp", "ann");
+        let account = |identity: &TokenOwner| Quota::of_principal(identity, 1).map(|quota| quota.account);
+        assert_eq!(account(&TokenOwner::anonymous()), None);
         assert_eq!(account(&ann), account(&ann.clone().with_peer_evidence("another machine")));
-        assert_ne!(account(&ann), account(&Identity::principal("other", "ann")));
-        assert_ne!(account(&Identity::principal("ab", "c")), account(&Identity::principal("a", "bc")));
-        let named_like_an_address = Identity::principal("", "192.0.2.7");
+        assert_ne!(account(&ann), account(&TokenOwner::principal("other", "ann")));
+        assert_ne!(account(&TokenOwner::principal("ab", "c")), account(&TokenOwner::principal("a", "bc")));
+        let named_like_an_address = TokenOwner::principal("", "192.0.2.7");
         assert_ne!(account(&named_like_an_address), Some(Quota::of_address("192.0.2.7:1", 1).account));
     }
 }

@@ -80,7 +80,7 @@ impl Sessions {
 
     /// Opens a session that expires `ttl` after `now`, and returns its guard.
     ///
-    /// `owner` is the caller's [`Identity::owner_key`](crate::http::token::Identity::owner_key); no other owner can take the
+    /// `owner` is the caller's [`TokenOwner::owner_key`](crate::http::token::TokenOwner::owner_key); no other owner can take the
     /// session. `quota` is the caller's own limit, in addition to the limit of all sessions. `id` must be random.
     ///
     /// # Errors

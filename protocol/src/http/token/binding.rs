@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// It contains only stable facts. Anything that changes between requests, such as the credential, its expiry or its scopes,
 /// would make a caller's own tokens invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct TokenOwner {
     principal: Option<Principal>,
     peer_evidence: Option<Box<str>>,
 }
@@ -19,7 +19,7 @@ struct Principal {
     name: Box<str>,
 }
 
-impl Identity {
+impl TokenOwner {
     /// Creates the identity of an anonymous caller. Tokens do not distinguish between anonymous callers.
     pub const fn anonymous() -> Self {
         Self { principal: None, peer_evidence: None }
@@ -74,18 +74,18 @@ pub struct Binding {
 impl Binding {
     /// Binds to a caller and to one method: for [`Cursor`](super::Cursor) and
     /// [`CallToken`](super::CallToken).
-    pub fn stream(identity: &Identity, protocol: &str, method: &str) -> Self {
+    pub fn stream(identity: &TokenOwner, protocol: &str, method: &str) -> Self {
         Self::render(identity, Some((protocol, method)))
     }
 
     /// Binds to a caller and to the whole server: for [`SessionToken`](super::SessionToken), which outlives calls.
-    pub fn server(identity: &Identity) -> Self {
+    pub fn server(identity: &TokenOwner) -> Self {
         Self::render(identity, None)
     }
 
     /// Writes the identity tail of WIRE_PROTOCOL 10, the scope, then the length of every variable part. Because the lengths are
     /// at a fixed distance from the end, the encoding is unambiguous whatever bytes the names contain.
-    fn render(identity: &Identity, scope: Option<(&str, &str)>) -> Self {
+    fn render(identity: &TokenOwner, scope: Option<(&str, &str)>) -> Self {
         let mut rendered = Vec::with_capacity(192);
         let mut lengths = Vec::with_capacity(40);
         let mut part = |rendered: &mut Vec<u8>, text: &str| {
@@ -138,20 +138,20 @@ mod tests {
     use super::*;
 
     /// Returns pairwise different identities, some of which would be equal if joined with NUL.
-    fn identities() -> Vec<Identity> {
+    fn identities() -> Vec<TokenOwner> {
         vec![
-            Identity::anonymous(),
-            Identity::anonymous().with_peer_evidence("d"),
-            Identity::principal("", ""),
-            Identity::principal("", "anonymous"),
-            Identity::principal("a", "b"),
-            Identity::principal("a\0b", ""),
-            Identity::principal("", "a\0b"),
-            Identity::principal("a", "b\0d"),
-            Identity::principal("a", "b").with_peer_evidence("d"),
-            Identity::principal("a\0b", "d"),
-            Identity::principal("1:a", ""),
-            Identity::principal("", "1:a"),
+            TokenOwner::anonymous(),
+            TokenOwner::anonymous().with_peer_evidence("d"),
+            TokenOwner::principal("", ""),
+            TokenOwner::principal("", "anonymous"),
+            TokenOwner::principal("a", "b"),
+            TokenOwner::principal("a\0b", ""),
+            TokenOwner::principal("", "a\0b"),
+            TokenOwner::principal("a", "b\0d"),
+            TokenOwner::principal("a", "b").with_peer_evidence("d"),
+            TokenOwner::principal("a\0b", "d"),
+            TokenOwner::principal("1:a", ""),
+            TokenOwner::principal("", "1:a"),
         ]
     }
 
@@ -175,20 +175,20 @@ mod tests {
 
     #[test]
     fn no_two_identities_share_an_owner_key() {
-        let keys: std::collections::HashSet<_> = identities().iter().map(Identity::owner_key).collect();
+        let keys: std::collections::HashSet<_> = identities().iter().map(TokenOwner::owner_key).collect();
         assert_eq!(keys.len(), identities().len());
     }
 
     #[test]
     fn an_empty_digest_is_none() {
-        assert_eq!(Identity::anonymous().with_peer_evidence(""), Identity::anonymous());
+        assert_eq!(TokenOwner::anonymous().with_peer_evidence(""), TokenOwner::anonymous());
     }
 
     #[test]
     fn the_identity_tail_is_that_of_the_specification() {
-        let known = Binding::stream(&Identity::principal("corp", "ann"), "P", "m");
+        let known = Binding::stream(&TokenOwner::principal("corp", "ann"), "P", "m");
         assert!(known.rendered().starts_with(b"\x01corp\0annPm"));
-        let unknown = Binding::server(&Identity::anonymous().with_peer_evidence("e"));
+        let unknown = Binding::server(&TokenOwner::anonymous().with_peer_evidence("e"));
         assert!(unknown.rendered().starts_with(b"\0anonymous\0e"));
     }
 }

@@ -124,7 +124,7 @@ impl<T> fmt::Debug for CallCache<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::token::Identity;
+    use crate::http::token::TokenOwner;
 
     const HOUR: Duration = Duration::from_secs(3600);
     const NOW: Duration = Duration::from_secs(1_000_000);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn binding(principal: &str, protocol: &str, method: &str) -> Binding {
-        Binding::stream(&Identity::principal("", principal), protocol, method)
+        Binding::stream(&TokenOwner::principal("", principal), protocol, method)
     }
 
     #[test]

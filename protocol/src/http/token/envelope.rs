@@ -136,7 +136,7 @@ pub(super) fn check_age(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::token::{Identity, TokenKey};
+    use crate::http::token::{TokenKey, TokenOwner};
 
     #[test]
     fn the_age_is_counted_in_whole_seconds() {
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn an_authentic_payload_that_does_not_unpack_is_refused() {
         let keys = KeyRing::new(TokenKey::new([1; 32]), []);
-        let binding = Binding::server(&Identity::anonymous());
+        let binding = Binding::server(&TokenOwner::anonymous());
         for payload in [&[][..], &[9], &[9, 1, 2, 3], b"\x01not zstd"] {
             let text = CURSOR
                 .seal_packed(|into| into.extend_from_slice(payload), &keys, &binding, [3; NONCE_BYTES])
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn contents_beyond_the_limit_are_not_sealed() {
         let keys = KeyRing::new(TokenKey::new([1; 32]), []);
-        let binding = Binding::server(&Identity::anonymous());
+        let binding = Binding::server(&TokenOwner::anonymous());
         let contents = vec![0; MAX_CONTENTS_BYTES + 1];
         let error = CALL.seal(&contents, &keys, &binding, [0; NONCE_BYTES]).unwrap_err();
         assert_eq!(error, SealError::TooLarge { got: MAX_CONTENTS_BYTES + 1, limit: MAX_CONTENTS_BYTES });
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_text_longer_than_any_token_is_refused() {
         let keys = KeyRing::new(TokenKey::new([1; 32]), []);
-        let binding = Binding::server(&Identity::anonymous());
+        let binding = Binding::server(&TokenOwner::anonymous());
         let text = vec![b'A'; MAX_TEXT_BYTES + 1];
         assert_eq!(CURSOR.open(&text, &keys, &binding), Err(TokenError::Invalid));
     }

@@ -1,6 +1,6 @@
 //! The state of a browser's pending login.
 
-use super::binding::{Binding, Identity};
+use super::binding::{Binding, TokenOwner};
 use super::envelope::LOGIN;
 use super::error::{SealError, TokenError};
 use super::fields::{Fields, put_bytes};
@@ -53,7 +53,7 @@ impl LoginState {
 
 /// The caller is still anonymous.
 fn binding() -> Binding {
-    Binding::server(&Identity::anonymous())
+    Binding::server(&TokenOwner::anonymous())
 }
 
 impl fmt::Debug for LoginState {

@@ -52,7 +52,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use binding::{Binding, Identity};
+pub use binding::{Binding, TokenOwner};
 pub use cache::CallCache;
 pub use call::CallToken;
 pub use cursor::Cursor;

@@ -15,8 +15,8 @@ fn ring(secret: u8) -> KeyRing {
     KeyRing::new(TokenKey::new([secret; 32]), [])
 }
 
-fn ann() -> Identity {
-    Identity::principal("corp", "ann")
+fn ann() -> TokenOwner {
+    TokenOwner::principal("corp", "ann")
 }
 
 fn scan() -> Binding {
@@ -108,9 +108,9 @@ fn all_keys_of_a_ring_open_and_the_first_mints() {
 fn a_token_opens_for_its_caller_protocol_and_method_only() {
     let text = cursor(b"state").seal(&ring(1), &scan(), NONCE).unwrap();
     let others = [
-        Binding::stream(&Identity::anonymous(), "Tables", "scan"),
-        Binding::stream(&Identity::principal("corp", "bob"), "Tables", "scan"),
-        Binding::stream(&Identity::principal("", "ann"), "Tables", "scan"),
+        Binding::stream(&TokenOwner::anonymous(), "Tables", "scan"),
+        Binding::stream(&TokenOwner::principal("corp", "bob"), "Tables", "scan"),
+        Binding::stream(&TokenOwner::principal("", "ann"), "Tables", "scan"),
         Binding::stream(&ann().with_peer_evidence("digest"), "Tables", "scan"),
         Binding::stream(&ann(), "Table", "sscan"),
         Binding::stream(&ann(), "Tables", "scan2"),
@@ -120,10 +120,10 @@ fn a_token_opens_for_its_caller_protocol_and_method_only() {
     for other in others {
         assert_eq!(open_cursor(&ring(1), &other, &text), Err(TokenError::Invalid), "{other:?}");
     }
-    let evident = Binding::server(&Identity::anonymous().with_peer_evidence("one"));
+    let evident = Binding::server(&TokenOwner::anonymous().with_peer_evidence("one"));
     let text = session().seal(&ring(1), &evident, NONCE).unwrap();
     assert!(SessionToken::open(&ring(1), &evident, text.as_bytes(), NOW).is_ok());
-    for other in [Identity::anonymous(), Identity::anonymous().with_peer_evidence("two")] {
+    for other in [TokenOwner::anonymous(), TokenOwner::anonymous().with_peer_evidence("two")] {
         let opened = SessionToken::open(&ring(1), &Binding::server(&other), text.as_bytes(), NOW);
         assert_eq!(opened, Err(TokenError::Invalid), "{other:?}");
     }

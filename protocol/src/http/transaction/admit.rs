@@ -7,7 +7,7 @@ use crate::effect::Completion;
 use crate::http::auth::{AuthError, AuthFailure, AuthRequest, Found, Reason};
 use crate::http::endpoint::{Endpoint, Settings};
 #[cfg(feature = "oauth-pkce")]
-use crate::http::oauth::{ProviderUrls, Surroundings};
+use crate::http::oauth::{FlowContext, ProviderUrls};
 use crate::http::request_context::RequestContext;
 use crate::http::response_draft::ResponseDraft;
 use crate::http::routes::{Action, Found as Path, Names, Part};
@@ -139,10 +139,10 @@ impl Endpoint {
         request: &'a RequestContext,
         found: &'a Found,
         report: &'a dyn Fn(&AuthError),
-    ) -> Surroundings<'a> {
+    ) -> FlowContext<'a> {
         let remote_address = request.peer.remote_address.as_deref();
         let auth = AuthRequest::new(&request.head, remote_address, request.now).with_found(found);
-        Surroundings { request: auth, keys: &self.keys, pages: &self.pages, entropy: &*self.entropy, report }
+        FlowContext { request: auth, keys: &self.keys, pages: &self.pages, entropy: &*self.entropy, report }
     }
 
     /// Handles the requests of a login; `None` for all others.

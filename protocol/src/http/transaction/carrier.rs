@@ -3,7 +3,7 @@
 //! A stream's state is sealed into tokens here: a call token with the fixed properties, minted once, and a cursor for each
 //! turn. WIRE_PROTOCOL 10, "Stream initialization (HTTP)" and "Stream exchange (HTTP)".
 
-use super::gathered::Gathered;
+use super::combined_output::Gathered;
 use crate::http::budget;
 use crate::http::endpoint::{DEFAULT_BODY_BYTES, Endpoint, ResolvedCall};
 use crate::http::refusal::{Refusal, bad_request};

@@ -1,10 +1,10 @@
 //! The state machine of one request: its stages, its input, and its next steps.
 
 use super::admit::Target;
-use super::answer::{Body, RequestAnswer, Unsent};
-use super::calling::Calling;
-use super::running::CLIENT_GONE;
-use super::work::{Outcome, RequestDone, RequestWork};
+use super::call::Calling;
+use super::response::{Body, RecordedResponse, Unsent};
+use super::running_call::CLIENT_GONE;
+use super::work::{Outcome, RequestWork, RequestWorkResult};
 use crate::CommandError;
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::http::auth::Found;
@@ -90,7 +90,7 @@ pub enum RequestStep {
     /// Wait for the completion of an effect, the result of running work, or a wake-up.
     Waiting,
     /// Send this response. Nothing else is needed.
-    Answer(RequestAnswer),
+    Answer(RecordedResponse),
     /// Nothing: the response was already returned.
     Over,
 }
@@ -191,7 +191,7 @@ impl Transaction {
     ///
     /// # Errors
     /// If the transaction is not waiting for work, or if the work was lost or the client has disconnected since.
-    pub fn complete(&mut self, done: RequestDone) -> Result<(), CommandError> {
+    pub fn complete(&mut self, done: RequestWorkResult) -> Result<(), CommandError> {
         match (done.0, &self.stage) {
             (Outcome::Started(result), Stage::Starting { is_out: true }) => match result {
                 Ok(()) => {
@@ -225,13 +225,13 @@ impl Transaction {
     pub fn lose_work(&mut self) {
         if let Stage::Running | Stage::Starting { is_out: true } = self.stage {
             let response = self.endpoint.bare(StatusCode::INTERNAL_SERVER_ERROR);
-            let answer = RequestAnswer { response, record: None, memory: Reservation::default() };
+            let answer = RecordedResponse { response, record: None, memory: Reservation::default() };
             self.stage = Stage::Answered(Box::new(answer.into()));
         }
     }
 
     /// Ends the request because the client has disconnected. Returns the record of its call if the call had begun and no work
-    /// is running. If work is running, [`RequestDone::take_record`] returns it. `now` is the time since the Unix epoch.
+    /// is running. If work is running, [`RequestWorkResult::take_record`] returns it. `now` is the time since the Unix epoch.
     pub fn hang_up(&mut self, now: Duration) -> Option<CallRecord> {
         self.abandon(&given_up(), CLIENT_GONE, now)
     }

@@ -17,34 +17,34 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `answer` | the request body and the response |
+// | `response` | the request body and the response |
 // | `machine` | the state machine: its stages, input and next steps |
 // | `steps` | the transitions between stages |
 // | `admit` | the checks of a request's head, and responses from the head alone |
-// | `calling` | a call, from the request's body to the response |
+// | `call` | a call, from the request's body to the response |
 // | `body` | the Arrow stream in a request's body |
 // | `carrier` | the response body with the call's output and tokens |
-// | `gathered` | the output of a producer that cannot be resumed |
-// | `recover` | the state of a stream from its tokens |
-// | `running` | a call whose work is running, for a driver that ends |
+// | `combined_output` | the output of a producer that cannot be resumed |
+// | `resume_stream` | the state of a stream from its tokens |
+// | `running_call` | a call whose work is running, for a driver that ends |
 // | `upload` | vending URLs for large inputs |
 // | `work` | the work that runs on a worker thread |
 
 mod admit;
-mod answer;
 mod body;
-mod calling;
+mod call;
 mod carrier;
-mod gathered;
+mod combined_output;
 mod machine;
-mod recover;
-mod running;
+mod response;
+mod resume_stream;
+mod running_call;
 mod steps;
 mod upload;
 mod work;
 
-pub use answer::{Body, RequestAnswer};
-pub use calling::Clock;
+pub use call::Clock;
 pub use machine::{RequestStep, Transaction};
-pub use running::RunningCall;
-pub use work::{RequestDone, RequestWork};
+pub use response::{Body, RecordedResponse};
+pub use running_call::RunningCall;
+pub use work::{RequestWork, RequestWorkResult};

@@ -1,9 +1,9 @@
 //! The transitions between stages when a transaction is polled.
 
 use super::admit::{Admitted, Target};
-use super::answer::{Body, RequestAnswer};
-use super::calling::Calling;
+use super::call::Calling;
 use super::machine::{Arrived, Stage, Transaction};
+use super::response::{Body, RecordedResponse};
 use super::upload;
 use crate::effect::EffectId;
 #[cfg(feature = "oauth-pkce")]
@@ -181,7 +181,7 @@ impl Transaction {
     pub(super) fn answer(&mut self, draft: ResponseDraft) {
         let Some(request) = &self.request else { return };
         let (response, memory) = self.endpoint.finish(request, draft);
-        self.stage = Stage::Answered(Box::new(RequestAnswer { response, memory, record: None }.into()));
+        self.stage = Stage::Answered(Box::new(RecordedResponse { response, memory, record: None }.into()));
     }
 
     pub(super) fn arrive(&mut self, arrived: Arrived) {

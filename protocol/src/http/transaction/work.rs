@@ -1,7 +1,7 @@
 //! The parts of a request that run on a worker thread.
 
-use super::calling::{Calling, Clock};
-use super::running::{CLIENT_GONE, RunningCall};
+use super::call::{Calling, Clock};
+use super::running_call::{CLIENT_GONE, RunningCall};
 use crate::service::call::given_up;
 use crate::service::{CallRecord, Service, TransportKind};
 use crate::wire::error::RpcError;
@@ -19,7 +19,7 @@ enum Step {
 }
 
 /// The result of a [`RequestWork`], for the transaction that created the work.
-pub struct RequestDone(pub(super) Outcome);
+pub struct RequestWorkResult(pub(super) Outcome);
 
 pub(super) enum Outcome {
     Started(Result<(), RpcError>),
@@ -39,14 +39,14 @@ impl RequestWork {
 
     /// Runs the work, which takes as long as its handler. A panic in a handler becomes an error of its call. `clock` provides
     /// the time for sealing tokens and for the end of the call.
-    pub fn run(self, clock: Clock<'_>) -> RequestDone {
+    pub fn run(self, clock: Clock<'_>) -> RequestWorkResult {
         self.run_noting(clock, &mut |_| ())
     }
 
     /// Like [`run`](Self::run). If the call has listeners or a record, `on_call` receives it before its handler runs, for a
     /// driver that may end while the handler runs.
-    pub fn run_noting(self, clock: Clock<'_>, on_call: &mut dyn FnMut(RunningCall)) -> RequestDone {
-        RequestDone(match self.0 {
+    pub fn run_noting(self, clock: Clock<'_>, on_call: &mut dyn FnMut(RunningCall)) -> RequestWorkResult {
+        RequestWorkResult(match self.0 {
             Step::Start(service) => Outcome::Started(service.start(TransportKind::Http)),
             Step::Call(mut calling) => {
                 calling.run(clock, on_call);
@@ -56,7 +56,7 @@ impl RequestWork {
     }
 }
 
-impl RequestDone {
+impl RequestWorkResult {
     /// Returns why the service's start-up work failed, if this was it and it failed. The client does not receive this.
     pub fn start_failure(&self) -> Option<&RpcError> {
         match &self.0 {
@@ -78,17 +78,17 @@ impl RequestDone {
 impl fmt::Debug for RequestWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Step::Start(_) => f.write_str("Work::Start"),
-            Step::Call(calling) => f.debug_tuple("Work::Call").field(calling).finish(),
+            Step::Start(_) => f.write_str("RequestWork::Start"),
+            Step::Call(calling) => f.debug_tuple("RequestWork::Call").field(calling).finish(),
         }
     }
 }
 
-impl fmt::Debug for RequestDone {
+impl fmt::Debug for RequestWorkResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Outcome::Started(result) => f.debug_tuple("Done::Started").field(result).finish(),
-            Outcome::Called(calling) => f.debug_tuple("Done::Called").field(calling).finish(),
+            Outcome::Started(result) => f.debug_tuple("RequestWorkResult::Started").field(result).finish(),
+            Outcome::Called(calling) => f.debug_tuple("RequestWorkResult::Called").field(calling).finish(),
         }
     }
 }

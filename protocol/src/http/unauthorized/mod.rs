@@ -10,18 +10,18 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `answer` | the server: [`AuthFailure`](super::auth::AuthFailure) to response |
+// | `response` | the server: [`AuthFailure`](super::auth::AuthFailure) to response |
 // | `page` | the page for browsers |
 // | `note` | the proxy note |
 // | `parse` | the client: response to [`Unauthorized`] |
 
-mod answer;
 mod note;
 mod page;
 mod parse;
+mod response;
 
-#[cfg(feature = "oauth-pkce")]
-pub(crate) use answer::wants_page;
-pub use answer::{Refuser, unavailable};
 pub use note::ProxyNote;
 pub use parse::Unauthorized;
+#[cfg(feature = "oauth-pkce")]
+pub(crate) use response::wants_page;
+pub use response::{Refuser, unavailable};

@@ -118,7 +118,7 @@ impl Call {
         let Some(id) = fetching.id else {
             let time_limit = fetching.fetch.options().time_limit;
             let request = Request::Fetch(fetching.fetch.clone());
-            fetching.id = Some(effects.request_within(request, time_limit, self.scope.surroundings()));
+            fetching.id = Some(effects.request_within(request, time_limit, self.scope.listeners()));
             self.state = State::Fetching(fetching);
             return Some(Step::Waiting);
         };
@@ -259,8 +259,8 @@ impl Call {
         let Some(id) = storing.id else {
             let time_limit = self.service.externalisation.map(|settings| settings.time_limit);
             let request = Request::Store(storing.store.clone());
-            let surroundings = self.scope.surroundings();
-            storing.id = Some(effects.request_within(request, time_limit.unwrap_or_default(), surroundings));
+            let listeners = self.scope.listeners();
+            storing.id = Some(effects.request_within(request, time_limit.unwrap_or_default(), listeners));
             self.state = State::Storing(storing);
             return Some(Step::Waiting);
         };

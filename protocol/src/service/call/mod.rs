@@ -36,7 +36,7 @@ use super::resolve::gate_version;
 use super::session::SessionAccess;
 #[cfg(feature = "http")]
 use super::work::SavedStream;
-use super::work::{Done, Emission, OpenStream, Outcome, Task, Turning, Work, guard};
+use super::work::{Emission, OpenStream, Outcome, Task, Turning, Work, WorkResult, guard};
 use crate::description::MethodKind;
 use crate::effect::{Answers, EffectId, Effects};
 use crate::ipc::{EncodedSchema, Metadata};
@@ -250,8 +250,8 @@ impl Call {
     }
 
     /// Accepts the result of an invocation and passes it to the carrier.
-    pub(crate) fn complete(&mut self, done: Done, carrier: &mut impl Carrier) {
-        let Done { outcome, mut context } = done;
+    pub(crate) fn complete(&mut self, done: WorkResult, carrier: &mut impl Carrier) {
+        let WorkResult { outcome, mut context } = done;
         self.session = context.session.take();
         let (logs, left_out) = context.take_logs();
         carrier.leave_out(left_out);
@@ -379,7 +379,7 @@ impl Call {
                 }
             }
             Err(Stop::Ask(ask)) if may_ask => {
-                let id = effects.ask_within(&ask, self.scope.surroundings());
+                let id = effects.ask_within(&ask, self.scope.listeners());
                 admitting.asked = Some((id, ask.key));
                 self.state = State::Admitting(admitting);
                 return Some(Step::Waiting);

@@ -1,6 +1,6 @@
 //! A call as its listeners and the access log see it, from its resolved request to its end, which is reported exactly once.
 
-use crate::effect::Surroundings;
+use crate::effect::EffectListeners;
 use crate::service::context::CallContext;
 use crate::service::hooks::Scopes;
 use crate::service::host::Service;
@@ -50,9 +50,9 @@ impl Scope {
         self.scopes.clone()
     }
 
-    /// Returns the surroundings of an effect that the call waits for.
-    pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings::new(self.scopes.clone())
+    /// Returns the listeners of an effect that the call waits for.
+    pub(crate) fn listeners(&self) -> EffectListeners {
+        EffectListeners::new(self.scopes.clone())
     }
 
     pub(crate) fn record_mut(&mut self) -> Option<&mut CallRecord> {

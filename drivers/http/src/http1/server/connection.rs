@@ -1,8 +1,8 @@
 //! The server's state machine: its states, its input and its commands.
 
-use super::answer::{Exchange, FramedResponse};
 use super::event::{Event, Phase};
 use super::request_head;
+use super::response::{Exchange, FramedResponse};
 use crate::http1::body::BodyError;
 use crate::http1::head_bytes::{HeadBytes, HeadKind};
 use crate::http1::receiver::Receiver;

@@ -18,10 +18,10 @@
 //! A response must be given before the next head is parsed, so pipelined requests are processed in their order. A client that
 //! sends many at once is held back: [`ServerCodec::read_buf`] lends no more than scratch memory.
 
-mod answer;
 mod connection;
 mod event;
 mod request_head;
+mod response;
 
 pub use connection::ServerCodec;
 pub use event::{Event, Phase};

@@ -1,6 +1,6 @@
 //! Parses a request's head strictly: RFC 9112, sections 3 to 6.
 
-use super::answer::Exchange;
+use super::response::Exchange;
 use crate::http1::framing::{body_kind, is_persistent};
 use crate::http1::head_fields::{first_line, parse_fields, parse_version};
 use crate::http1::target::{check_host, parse_target};

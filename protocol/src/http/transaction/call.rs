@@ -1,10 +1,10 @@
 //! A call, from the request's body to the response. This runs on a worker thread.
 
-use super::answer::{RequestAnswer, Unsent};
 use super::body::read;
 use super::carrier::ResponseBody;
-use super::recover::{Recovered, recover};
-use super::running::RunningCall;
+use super::response::{RecordedResponse, Unsent};
+use super::resume_stream::{Recovered, recover};
+use super::running_call::RunningCall;
 use crate::effect::Effects;
 use crate::http::endpoint::Endpoint;
 use crate::http::refusal::{Refusal, bad_request};
@@ -371,7 +371,7 @@ impl Calling {
         self.endpoint.keep_writer(response.into_writer());
         let record = scope.end(clock());
         self.tokens = Reservation::default();
-        let answer = RequestAnswer { response: response_, memory, record };
+        let answer = RecordedResponse { response: response_, memory, record };
         self.stage = Stage::Answered(Box::new(Unsent { answer, opened }));
     }
 
@@ -385,7 +385,7 @@ impl Calling {
             session.finish(&mut draft);
         }
         let (response, memory) = self.endpoint.finish(&self.request, draft);
-        self.stage = Stage::Answered(Box::new(RequestAnswer { response, memory, record: None }.into()));
+        self.stage = Stage::Answered(Box::new(RecordedResponse { response, memory, record: None }.into()));
     }
 }
 

@@ -42,7 +42,7 @@ const MAX_EXCHANGES: usize = 8;
 /// Why the settings of a browser login are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum LoginError {
+pub enum BrowserLoginError {
     /// There is no protected resource, which names the authorization server.
     #[error("a browser login needs the metadata of a protected resource")]
     NoResource,
@@ -168,22 +168,22 @@ impl Login {
         resource: Option<&ProtectedResource>,
         prefix: &str,
         authenticates: bool,
-    ) -> Result<Self, LoginError> {
-        let resource = resource.ok_or(LoginError::NoResource)?;
-        let client_id = resource.client().ok_or(LoginError::NoClientId)?.to_owned();
+    ) -> Result<Self, BrowserLoginError> {
+        let resource = resource.ok_or(BrowserLoginError::NoResource)?;
+        let client_id = resource.client().ok_or(BrowserLoginError::NoClientId)?.to_owned();
         if !authenticates {
-            return Err(LoginError::NoAuthenticator);
+            return Err(BrowserLoginError::NoAuthenticator);
         }
         let issuer = resource.authorization_servers().first().map(String::as_str).unwrap_or_default();
         if origin(issuer).is_none() {
-            return Err(LoginError::Issuer(issuer.into()));
+            return Err(BrowserLoginError::Issuer(issuer.into()));
         }
         if let Some(open) = [resource.url(), issuer].into_iter().find(|url| targets::page(url).is_none()) {
-            return Err(LoginError::InTheClear(open.into()));
+            return Err(BrowserLoginError::InTheClear(open.into()));
         }
         let BrowserLogin { client_secret, scopes, is_readable, return_pages, gives_refresh_tokens } =
             settings;
-        let page = |url: &String| targets::page(url).ok_or_else(|| LoginError::Page(url.clone()));
+        let page = |url: &String| targets::page(url).ok_or_else(|| BrowserLoginError::Page(url.clone()));
         let return_pages = return_pages.iter().map(page).collect::<Result<Vec<_>, _>>()?;
         let is_secure = resource.origin().starts_with("https:");
         let (auth_cookie, state_cookie) = match (is_secure, prefix.is_empty()) {

@@ -5,7 +5,7 @@ use super::claims::Expected;
 use super::discovery::Discovered;
 use super::error::LoginError;
 use super::tokens::Tokens;
-use crate::http::documents::{FormAnswer, PostForm};
+use crate::http::documents::{FormResponse, PostForm};
 use crate::location::Location;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -61,7 +61,7 @@ impl fmt::Debug for LoginSettings {
 
 /// The server, client and scopes of a login.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Terms {
+pub struct LoginParameters {
     pub(super) issuer: String,
     pub(super) client_id: String,
     pub(super) client_secret: Option<Zeroizing<String>>,
@@ -92,7 +92,7 @@ pub(super) enum Start {
     Refresh,
 }
 
-impl Terms {
+impl LoginParameters {
     /// Combines the results of discovery and the settings for one flow.
     ///
     /// # Errors
@@ -170,7 +170,7 @@ impl Terms {
         &self.client_id
     }
 
-    /// Whether these settings allow the terms: the issuer, the client and the scopes equal those that are set, and the token
+    /// Whether these settings allow the parameters: the issuer, the client and the scopes equal those that are set, and the token
     /// endpoint is allowed.
     pub fn are_allowed_by(&self, settings: &LoginSettings) -> bool {
         settings.issuer.as_ref().is_none_or(|issuer| *issuer == self.issuer)
@@ -191,7 +191,7 @@ impl Terms {
     /// If the response has no tokens. [`LoginError::is_temporary`] returns whether the refresh token may still be valid.
     pub fn refreshed(
         &self,
-        answer: FormAnswer,
+        answer: FormResponse,
         before: &Tokens,
         now: Duration,
     ) -> Result<Tokens, LoginError> {
@@ -232,9 +232,9 @@ fn is_same_scope(one: &str, other: &str) -> bool {
     one.split(' ').collect::<BTreeSet<_>>() == other.split(' ').collect()
 }
 
-impl fmt::Debug for Terms {
+impl fmt::Debug for LoginParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Terms")
+        f.debug_struct("LoginParameters")
             .field("issuer", &self.issuer)
             .field("client_id", &self.client_id)
             .field("scope", &self.scope)

@@ -6,7 +6,7 @@ use vgi_rpc_effects::Perform;
 use vgi_rpc_external::HttpFetcher;
 use vgi_rpc_protocol::effect::{Completion, Failure, Question, Request};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
-use vgi_rpc_protocol::http::documents::{FormAnswer, LoadDocument, PostForm};
+use vgi_rpc_protocol::http::documents::{FormResponse, LoadDocument, PostForm};
 use vgi_rpc_protocol::http::login::LoginError;
 
 /// Sends requests: to the called server at any address, because the application has chosen it; to others if the policy allows it.
@@ -56,11 +56,11 @@ pub(crate) fn load(perform: &dyn Perform, document: LoadDocument) -> Result<Vec<
 }
 
 /// Sends a form.
-pub(crate) fn post(perform: &dyn Perform, form: PostForm) -> Result<FormAnswer, LoginError> {
+pub(crate) fn post(perform: &dyn Perform, form: PostForm) -> Result<FormResponse, LoginError> {
     let completion = perform.perform(&Request::Question(Question::new(form)), &mut |_| {});
     match completion {
         // The value is dropped here, so that the body of its clone can be erased later.
-        Completion::Value(value) => match value.downcast_ref::<FormAnswer>().cloned() {
+        Completion::Value(value) => match value.downcast_ref::<FormResponse>().cloned() {
             Some(answer) => Ok(answer),
             None => Err(LoginError::Unavailable("expected the answer to a form, got another value".into())),
         },

@@ -12,7 +12,7 @@ pub(crate) type ShowCode = dyn Fn(&DevicePrompt) -> io::Result<()> + Send + Sync
 
 /// The ways in which users sign in, and the time limit.
 #[derive(Clone)]
-pub(crate) struct Ways {
+pub(crate) struct SignInMethods {
     pub(crate) browser: Option<Arc<Browser>>,
     pub(crate) device_code: Option<Arc<ShowCode>>,
     pub(crate) time_limit: Duration,

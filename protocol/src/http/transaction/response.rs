@@ -20,7 +20,7 @@ pub enum Body {
 
 /// The response to a request, with its record and memory.
 #[derive(Debug)]
-pub struct RequestAnswer {
+pub struct RecordedResponse {
     /// The response. Its body is a gather list. The driver adds `Content-Length`, which is not among the headers. The response
     /// to `HEAD` has the body of `GET`, of which only the length must be sent.
     pub response: Response<Vec<Bytes>>,
@@ -34,18 +34,18 @@ pub struct RequestAnswer {
 
 /// A response that was not returned yet. If it is dropped, the session that its call opened is closed.
 pub(super) struct Unsent {
-    pub(super) answer: RequestAnswer,
+    pub(super) answer: RecordedResponse,
     pub(super) opened: Option<Box<CallSession>>,
 }
 
-impl From<RequestAnswer> for Unsent {
-    fn from(answer: RequestAnswer) -> Self {
+impl From<RecordedResponse> for Unsent {
+    fn from(answer: RecordedResponse) -> Self {
         Self { answer, opened: None }
     }
 }
 
 impl Unsent {
-    pub(super) fn hand_out(self) -> RequestAnswer {
+    pub(super) fn hand_out(self) -> RecordedResponse {
         if let Some(session) = self.opened {
             session.sent();
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A listener that is notified of the thread on which code runs for a call.
-pub(crate) trait Accompany: Send + Sync {
+pub(crate) trait EffectListener: Send + Sync {
     /// Called before code of the call runs on this thread. Returns false if the call has ended and no listener was notified.
     fn enter(&self) -> bool;
 
@@ -14,12 +14,12 @@ pub(crate) trait Accompany: Send + Sync {
 
 /// The listeners around an effect. By default there are none.
 #[derive(Clone, Default)]
-pub(crate) struct Surroundings(Option<Arc<dyn Accompany>>);
+pub(crate) struct EffectListeners(Option<Arc<dyn EffectListener>>);
 
-impl Surroundings {
+impl EffectListeners {
     /// Wraps the listeners of a call, if it has any.
-    pub(crate) fn new(listeners: Option<Arc<impl Accompany + 'static>>) -> Self {
-        Self(listeners.map(|listeners| listeners as Arc<dyn Accompany>))
+    pub(crate) fn new(listeners: Option<Arc<impl EffectListener + 'static>>) -> Self {
+        Self(listeners.map(|listeners| listeners as Arc<dyn EffectListener>))
     }
 
     /// Runs a function between `enter` and `exit`.
@@ -30,7 +30,7 @@ impl Surroundings {
 }
 
 /// Calls `exit` on drop, even after a panic.
-struct Entered<'a>(&'a dyn Accompany);
+struct Entered<'a>(&'a dyn EffectListener);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
@@ -38,8 +38,8 @@ impl Drop for Entered<'_> {
     }
 }
 
-impl fmt::Debug for Surroundings {
+impl fmt::Debug for EffectListeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Surroundings").field(&self.0.is_some()).finish()
+        f.debug_tuple("EffectListeners").field(&self.0.is_some()).finish()
     }
 }
