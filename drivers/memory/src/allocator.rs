@@ -1,6 +1,6 @@
 //! The allocator of glibc: how much freed memory it keeps, and when it gives that back to the system.
 
-use crate::available;
+use crate::available::available;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Once;
 use std::thread;

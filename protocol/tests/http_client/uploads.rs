@@ -42,6 +42,6 @@ fn a_server_without_a_store_says_so() {
     pair.caller.request_upload_urls(1).unwrap();
     pair.go().unwrap();
     let told = pair.told();
-    assert!(told[0].contains("vends no URLs") && told[1] == "finished", "{told:?}");
+    assert!(told[0].contains("vends no upload URLs") && told[1] == "finished", "{told:?}");
     assert!(pair.caller.is_idle());
 }

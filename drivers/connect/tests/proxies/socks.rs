@@ -223,7 +223,7 @@ pub fn refusals() {
             Err(error) => panic!("{error}"),
             Ok(mut client) => {
                 let error = caller(&mut client).unwrap_err();
-                assert!(error.to_string().contains("took too long"), "{error}");
+                assert!(error.to_string().contains("connecting exceeded its time limit"), "{error}");
             }
         }
     }

@@ -28,7 +28,7 @@ fn a_server_tells_where_it_listens_whom_it_refuses_and_how_it_ends() {
     // It has made a request, so it is not closed to make room; another connection waits.
     let waiting = TcpStream::connect(&running.address).unwrap();
     until("it is told that one waits", || {
-        told(&["WARN vgi_rpc_reactor", "as many as may be", "connections=1"])
+        told(&["WARN vgi_rpc_reactor", "a connection waits: the server is full", "connections=1"])
     });
     assert!(metrics.snapshot().servers[0].1.full >= 1);
     drop((waiting, client));
