@@ -1,74 +1,16 @@
-//! External data: fetches the external batches of a response, and uploads a turn that is too large for a request. WIRE_PROTOCOL
-//! 12, and 10, "Upload URL generation".
+//! Uploads a turn that is too large for a request, and sends a pointer in its place. WIRE_PROTOCOL 10, "Upload URL generation".
 
 use super::{ClientMachine, Pending, State};
 use crate::CommandError;
 use crate::client::{CallKind, Event};
-use crate::effect::{Completion, EffectId, Request};
+use crate::effect::{Completion, Request};
 use crate::external::{FetchOptions, Location, ResolveError, Upload};
 use crate::http::client::error::ResponseError;
 use crate::http::client::request::uri;
-use crate::http::client::turn::{Purpose, Reading, Turn, TurnAnswer, Uploading};
+use crate::http::client::turn::{Purpose, Turn, TurnAnswer, Uploading};
 use crate::http::client::upload::{self, upload_urls};
 use crate::wire::error::RpcError;
 
-/// Responses.
-impl ClientMachine {
-    /// Begins to read a response.
-    pub(super) fn read(&mut self, mut reading: Box<Reading>) -> Result<(), ResponseError> {
-        reading.swap_effects(&mut self.effects);
-        self.go_on_reading(reading)
-    }
-
-    fn go_on_reading(&mut self, mut reading: Box<Reading>) -> Result<(), ResponseError> {
-        let read = reading.read();
-        if let Ok(false) = read {
-            self.state = State::Reading(reading);
-            return Ok(());
-        }
-        reading.swap_effects(&mut self.effects);
-        read?;
-        let retry_after = reading.retry_after;
-        let answer = reading.into_answer();
-        if answer.failed {
-            self.retry_after = retry_after;
-        }
-        self.take_answer(answer)
-    }
-
-    /// Takes the table of effects back from the response that is being read.
-    pub(super) fn take_back_effects(&mut self) {
-        if let State::Reading(reading) = &mut self.state {
-            reading.swap_effects(&mut self.effects);
-        }
-    }
-
-    pub(super) fn take_completion(
-        &mut self,
-        id: EffectId,
-        completion: Completion,
-    ) -> Result<(), ResponseError> {
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Reading(mut reading) => {
-                reading.complete_effect(id, completion);
-                self.go_on_reading(reading)
-            }
-            State::Uploading(uploading) if uploading.id == id => {
-                self.effects.complete(id, completion);
-                match self.effects.take(id) {
-                    Some(completed) => self.uploaded(*uploading, completed.completion),
-                    None => Ok(()),
-                }
-            }
-            state => {
-                self.state = state;
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Uploads.
 impl ClientMachine {
     /// Sends a turn, or uploads it if it is known to be too large.
     pub(super) fn begin_turn(&mut self, turn: Box<Turn>) {
@@ -110,7 +52,12 @@ impl ClientMachine {
         }
     }
 
-    fn uploaded(&mut self, uploading: Uploading, completion: Completion) -> Result<(), ResponseError> {
+    /// Continues with a turn that was uploaded.
+    pub(super) fn uploaded(
+        &mut self,
+        uploading: Uploading,
+        completion: Completion,
+    ) -> Result<(), ResponseError> {
         let Uploading { mut turn, download, .. } = uploading;
         match completion {
             Completion::Done => match turn.point_to(download) {
