@@ -8,7 +8,7 @@ use super::sticky::{OpenError, Quota, SessionGuard, SessionId, TakeError, Taken,
 use super::token::{Binding, SessionToken};
 use crate::panics;
 use crate::service::SessionAction;
-use crate::service::session::SessionAccess;
+use crate::service::context::SessionAccess;
 use crate::wire::code::Code;
 use crate::wire::detail::RetryInfo;
 use crate::wire::error::{RpcError, kind};

@@ -26,7 +26,7 @@
 // | `service::conform`, an input that is cast | the bound of the result and of what is made on the way | the cast columns are dropped |
 // | `ipc::encoder`, an answer | its body and header | it is sent |
 // | errors | their text (at most 64 KiB), charged | they are sent |
-// | `service::logs`, logs | what they take as values; left out beyond the limit and half of the budget | they are encoded |
+// | `service::context`, logs | what they take as values; left out beyond the limit and half of the budget | they are encoded |
 // | `server::response`, logs | their messages; left out beyond half of the budget | they are sent |
 // | `shm`, a batch that is copied out of a segment | as `ipc::chunks`, all of a body at once | as above |
 // | `content_coding`, a body that is decoded | `Assembly`, and the decoder's window | the last array that shares it is dropped |

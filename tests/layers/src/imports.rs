@@ -5,7 +5,7 @@ use crate::source::{attributes, is_test};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use syn::visit::{self, Visit};
-use syn::{ImplItemFn, Item, ItemMod, ItemUse};
+use syn::{ImplItemFn, Item, ItemMod, ItemUse, Visibility};
 
 /// One file uses a name that another defines.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +69,9 @@ impl<'ast> Visit<'ast> for Paths {
     fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
 
     fn visit_item_use(&mut self, _: &'ast ItemUse) {}
+
+    /// Skips the path of `pub(in path)`, which names a module but imports nothing.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let segments: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();

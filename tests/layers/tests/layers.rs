@@ -195,6 +195,19 @@ const CORE: [&[&str]; 15] = [
     &["lib"],
 ];
 
+/// The folders of the core's `service` from the lowest up, which [`CORE`] treats as one module.
+const SERVICE: [&[&str]; 9] = [
+    &["conform", "peer"],
+    &["context"],
+    &["record", "handler"],
+    &["declare"],
+    &["hosting"],
+    &["invocation"],
+    &["call"],
+    &["byte_stream"],
+    &["mod"],
+];
+
 /// Returns the targets of a crate, one for each root file.
 fn targets((name, folder, roots, _): (&str, &str, &[&str], &[&str])) -> Vec<Crate> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join("src");
@@ -256,23 +269,35 @@ fn module(file: &Path) -> String {
     Path::new(file.components().next().unwrap().as_os_str()).file_stem().unwrap().to_str().unwrap().to_owned()
 }
 
-#[test]
-fn modules_of_the_core_import_only_modules_below_them() {
+/// Asserts that the modules in this folder of the core are those of the table, and import one another only downward.
+fn assert_layers(folder: &str, layers: &[&[&str]]) {
     let [core] = &targets(CORE_CRATE)[..] else { panic!("one target") };
-    let found: BTreeSet<_> = core.files().map(module).collect();
-    assert_eq!(found, CORE.iter().copied().flatten().map(|module| (*module).to_owned()).collect());
-    let layer =
-        |file: &Path| CORE.iter().position(|modules| modules.contains(&module(file).as_str())).unwrap();
+    let in_folder = |file: &Path| file.strip_prefix(folder).ok().map(module);
+    let found: BTreeSet<_> = core.files().filter_map(in_folder).collect();
+    assert_eq!(found, layers.iter().copied().flatten().map(|module| (*module).to_owned()).collect());
+    let layer = |module: &str| layers.iter().position(|modules| modules.contains(&module)).unwrap();
     let upward: Vec<(PathBuf, PathBuf)> = imports(core, &names())
         .into_iter()
         .filter_map(|import| match import {
-            Import::File { from, to } if module(&from) != module(&to) && layer(&to) >= layer(&from) => {
-                Some((from, to))
+            Import::File { from, to } => {
+                let (importing, imported) = (in_folder(&from)?, in_folder(&to)?);
+                let is_upward = importing != imported && layer(&imported) >= layer(&importing);
+                is_upward.then_some((from, to))
             }
-            _ => None,
+            Import::Crate { .. } => None,
         })
         .collect();
     assert_eq!(upward, []);
+}
+
+#[test]
+fn modules_of_the_core_import_only_modules_below_them() {
+    assert_layers("", &CORE);
+}
+
+#[test]
+fn folders_of_the_service_import_only_folders_below_them() {
+    assert_layers("service", &SERVICE);
 }
 
 #[test]
@@ -332,6 +357,19 @@ mod reader {
             [file("a/mod.rs", "a/deep.rs"), file("b.rs", "a/deep.rs"), file("b.rs", "a/mod.rs"), other];
         assert_eq!(found, files.into_iter().collect());
         assert_eq!(circles(&found), []);
+    }
+
+    #[test]
+    fn a_restricted_visibility_is_not_an_import() {
+        let found = of(
+            "visibility",
+            &[
+                ("lib.rs", "mod a;"),
+                ("a/mod.rs", "mod deep; pub(in crate::a) use deep::deep;"),
+                ("a/deep.rs", "pub(in crate::a) fn deep() {}"),
+            ],
+        );
+        assert_eq!(found, [file("a/mod.rs", "a/deep.rs")].into_iter().collect());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The client's state machine over HTTP.
 
-mod elsewhere;
+mod reading;
 mod turns;
+mod uploading;
 
 use super::error::ResponseError;
 use super::request::{request, uri};

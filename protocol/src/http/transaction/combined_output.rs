@@ -3,7 +3,7 @@
 
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::{Account, Reservation};
-use crate::service::logical_bytes;
+use crate::service::record::logical_bytes;
 use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;

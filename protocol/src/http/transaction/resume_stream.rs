@@ -6,7 +6,7 @@ use crate::http::request_context::RequestContext;
 use crate::http::token::{Binding, CallToken, Cursor, TokenError};
 use crate::ipc::{EncodedSchema, Metadata, decode_schema};
 use crate::memory::Reservation;
-use crate::service::work::SavedStream;
+use crate::service::invocation::SavedStream;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use bytes::Bytes;

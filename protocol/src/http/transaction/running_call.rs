@@ -2,7 +2,7 @@
 
 use crate::service::CallRecord;
 use crate::service::call::given_up;
-use crate::service::hooks::Scopes;
+use crate::service::record::Scopes;
 use http::StatusCode;
 use std::fmt;
 use std::sync::Arc;

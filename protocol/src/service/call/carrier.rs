@@ -3,7 +3,7 @@
 
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::server::InputStream;
-use crate::service::work::OpenStream;
+use crate::service::invocation::OpenStream;
 use crate::wire::error::RpcError;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;

@@ -2,9 +2,8 @@
 
 use crate::effect::EffectListeners;
 use crate::service::context::CallContext;
-use crate::service::hooks::Scopes;
-use crate::service::host::Service;
-use crate::service::record::CallRecord;
+use crate::service::hosting::Service;
+use crate::service::record::{CallRecord, Scopes};
 use crate::wire::code::Code;
 use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;

@@ -1,14 +1,21 @@
-//! The states of a call that waits for an external batch, and how it continues.
+//! The states of a call that waits for an effect, and how it continues.
 
 use super::carrier::Carrier;
-use crate::effect::EffectId;
+use crate::effect::{Answers, EffectId};
 use crate::external::{Fetch, Store};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::service::context::CallContext;
-use crate::service::work::{OpenStream, Turning, Work, split_logs};
+use crate::service::invocation::{OpenStream, Turning, Work, split_logs};
 use crate::shm::Stored;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
+
+/// A call that is being admitted, with the question that admission asked.
+pub(super) struct Admitting {
+    pub(super) work: Work,
+    pub(super) answers: Answers,
+    pub(super) asked: Option<(EffectId, Box<str>)>,
+}
 
 /// A pointer whose object is being fetched.
 pub(super) struct Fetching {
