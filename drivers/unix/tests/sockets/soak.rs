@@ -1,14 +1,10 @@
 //! Thousands of connections by well-behaved and misbehaving clients: every result is right, and afterwards the server has
 //! its original number of descriptors and threads, and its original memory.
-#![cfg(unix)]
-#![cfg(target_os = "linux")]
 
-mod common;
-
-use common::process::{Place, Socket, serve, start_server};
-use common::random::{Random, announce, seed};
-use common::walk::{leave_a_stream_open, step};
-use common::{PATIENCE, echo_request, greet};
+use crate::common::process::{Place, Socket, start_server};
+use crate::common::random::{Random, announce, seed};
+use crate::common::walk::{leave_a_stream_open, step};
+use crate::common::{PATIENCE, echo_request, greet};
 use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{Shutdown, shutdown};
 use std::io::{ErrorKind, Read, Write};
@@ -27,23 +23,17 @@ const GROWTH: usize = 2048;
 
 #[test]
 fn nothing_is_left_behind_over_unix() {
-    soak("nothing_is_left_behind_over_unix", &Place::new_unix());
+    soak("soak::nothing_is_left_behind_over_unix", &Place::new_unix());
 }
 
 #[test]
 fn nothing_is_left_behind_over_tcp() {
-    soak("nothing_is_left_behind_over_tcp", &Place::Tcp("0".into()));
-}
-
-#[test]
-#[ignore = "the server that the other tests start"]
-fn server_process() {
-    serve();
+    soak("soak::nothing_is_left_behind_over_tcp", &Place::Tcp("0".into()));
 }
 
 fn soak(test: &str, place: &Place) {
     let seed = seed();
-    announce("soak", test, seed);
+    announce(test, seed);
     let mut random = Random::new(seed);
     let (server, place) = start_server(place);
     // With one served connection there is one descriptor more than without.

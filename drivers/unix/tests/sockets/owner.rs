@@ -1,9 +1,6 @@
 //! A socket path has at most one server, regardless of the order in which they start.
-#![cfg(unix)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::os::unix::net::UnixListener;

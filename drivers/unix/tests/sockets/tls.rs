@@ -1,12 +1,9 @@
 //! Calls over TLS on TCP, with the library's own client and with OpenSSL's.
-#![cfg(unix)]
 
-mod common;
-
+use crate::common::*;
 use arrow_array::StringArray;
 use arrow_array::cast::AsArray;
 use arrow_schema::DataType;
-use common::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
@@ -20,7 +17,7 @@ use vgi_rpc_unix::{
     SocketOptions, SocketServer,
 };
 
-#[path = "../../../tests/events/kept.rs"]
+#[path = "../../../../tests/events/kept.rs"]
 mod kept;
 
 use kept::Kept;

@@ -1,12 +1,8 @@
 //! Retried calls on a byte-stream connection: only those that the server refused for now.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod common;
-
+use crate::common::{PATIENCE, Running, nothing, numbers, remote, row, socket_path};
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::DataType;
-use common::{PATIENCE, Running, nothing, numbers, remote, row, socket_path};
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixListener;

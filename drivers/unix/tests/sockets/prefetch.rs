@@ -1,13 +1,10 @@
 //! Prefetched ticks: order of batches, logs and errors, the number of excess turns, and no deadlock.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod common;
-
+use crate::common::{Running, numbers, remote, until};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::DataType;
-use common::{Running, numbers, remote, until};
 use serde::{Deserialize, Serialize};
 use std::io::{self, IoSlice, PipeReader, PipeWriter, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};

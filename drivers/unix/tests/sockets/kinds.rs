@@ -1,12 +1,9 @@
 //! Calls of the wrong kind, with and without a server that reports its methods' kinds, and bytes between calls.
-#![cfg(unix)]
 
-mod common;
-
+use crate::common::*;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Int64Array, RecordBatch};
-use common::*;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -198,7 +195,7 @@ fn without_reflection_a_timeout_ends_the_use_of_the_connection() {
         matches!(&error, CallError::Transport(error) if error.io_kind() == Some(ErrorKind::TimedOut)),
         "{error}"
     );
-    assert!(error.to_string().contains("a call of the wrong kind has no answer"), "{error}");
+    assert!(error.to_string().contains("a call of the wrong kind gets no answer"), "{error}");
     let error = client.unary(&remote.method("m"), &nothing()).unwrap_err();
     let CallError::Unusable { reason } = &error else { panic!("{error:?}") };
     assert!(reason.contains("timed out waiting for the answer"), "{error}");

@@ -1,10 +1,9 @@
 //! Calls that use effects before they run, on servers with one thread each for handlers and effects.
-#![cfg(unix)]
 
-mod common;
-
-use common::carrier::{Carrier, Served};
-use common::*;
+use crate::common::carrier::{Carrier, Served};
+#[cfg(target_os = "linux")]
+use crate::common::process::alone;
+use crate::common::*;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -178,22 +177,23 @@ fn processor_ticks() -> u64 {
 #[test]
 #[cfg(target_os = "linux")]
 fn connections_that_wait_for_effects_use_no_processor() {
-    for carrier in Carrier::ALL {
-        let gate = Gate::default();
-        let served = served(carrier, &gate);
-        let mut waiting: Vec<_> = (0..50).map(|_| served.connect()).collect();
-        waiting.iter_mut().for_each(|client| client.unary("gated", &nothing()));
-        gate.wait_for(1);
-        thread::sleep(Duration::from_millis(200));
-        // Other tests of this process may run at the same time, but not always.
-        until("a second passes in which nothing is done", || {
-            let ticks = processor_ticks();
-            thread::sleep(Duration::from_secs(1));
-            processor_ticks() - ticks <= 2
-        });
-        gate.open();
-        for client in &mut waiting {
-            assert!(matches!(client.event(), Event::Output(..)));
+    alone("effects::connections_that_wait_for_effects_use_no_processor", || {
+        for carrier in Carrier::ALL {
+            let gate = Gate::default();
+            let served = served(carrier, &gate);
+            let mut waiting: Vec<_> = (0..50).map(|_| served.connect()).collect();
+            waiting.iter_mut().for_each(|client| client.unary("gated", &nothing()));
+            gate.wait_for(1);
+            thread::sleep(Duration::from_millis(200));
+            until("a second passes in which nothing is done", || {
+                let ticks = processor_ticks();
+                thread::sleep(Duration::from_secs(1));
+                processor_ticks() - ticks <= 2
+            });
+            gate.open();
+            for client in &mut waiting {
+                assert!(matches!(client.event(), Event::Output(..)));
+            }
         }
-    }
+    });
 }

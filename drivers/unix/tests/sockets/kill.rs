@@ -1,13 +1,9 @@
 //! Processes killed while they work: the other side notices, and continues.
-#![cfg(unix)]
-#![cfg(target_os = "linux")]
 
-mod common;
-
-use common::process::{Place, Process, end_with_parent, serve, start_server, task, tell};
-use common::random::{Random, announce, seed};
-use common::walk::step;
-use common::{greet, until};
+use crate::common::process::{Place, Process, end_with_parent, start_server, task, tell};
+use crate::common::random::{Random, announce, seed};
+use crate::common::walk::step;
+use crate::common::{greet, until};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,7 +22,7 @@ const SIGKILL: i32 = 9;
 #[test]
 fn clients_notice_a_killed_server_and_another_takes_its_socket_file() {
     let seed = seed();
-    announce("kill", "clients_notice_a_killed_server_and_another_takes_its_socket_file", seed);
+    announce("kill::clients_notice_a_killed_server_and_another_takes_its_socket_file", seed);
     let place = Place::new_unix();
     kill_servers(&place, Random::new(seed));
     place.clean_up();
@@ -35,14 +31,14 @@ fn clients_notice_a_killed_server_and_another_takes_its_socket_file() {
 #[test]
 fn clients_notice_a_killed_server_over_tcp() {
     let seed = seed();
-    announce("kill", "clients_notice_a_killed_server_over_tcp", seed);
+    announce("kill::clients_notice_a_killed_server_over_tcp", seed);
     kill_servers(&Place::Tcp("0".into()), Random::new(seed));
 }
 
 #[test]
 fn a_server_outlives_killed_clients() {
     let seed = seed();
-    announce("kill", "a_server_outlives_killed_clients", seed);
+    announce("kill::a_server_outlives_killed_clients", seed);
     let mut random = Random::new(seed);
     let place = Place::new_unix();
     let (server, place) = start_server(&place);
@@ -60,7 +56,8 @@ fn a_server_outlives_killed_clients() {
         bystander
     });
     for _ in 0..CLIENT_PROCESSES / CLIENTS {
-        let mut start = || Process::start("client_process", &format!("{} {}", random.next(), place.task()));
+        let mut start =
+            || Process::start("kill::client_process", &format!("{} {}", random.next(), place.task()));
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| start()).collect();
         for client in &mut clients {
             thread::sleep(Duration::from_micros(random.below(10_000) as u64));
@@ -76,12 +73,6 @@ fn a_server_outlives_killed_clients() {
     until("the last one is back", || server.descriptors() == descriptors - 1);
     greet(&mut place.connect().unwrap(), "still there").unwrap();
     place.clean_up();
-}
-
-#[test]
-#[ignore = "the server that the other tests start"]
-fn server_process() {
-    serve();
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A server in its own process, and its resource usage.
 //!
-//! The process is this same test program: its arguments select one test that is otherwise ignored, and its environment
-//! contains the task.
+//! The process is this same test program: its arguments select one test, and its environment contains the task.
 
 use super::{Gate, PATIENCE, service, socket_path};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -36,6 +35,18 @@ pub fn end_with_parent() {
     });
 }
 
+/// Runs the body of a test in its own process, where no other test runs: it measures or changes the whole process. `test`
+/// is the name of the calling test, with its modules.
+pub fn alone(test: &str, body: impl FnOnce()) {
+    if task().is_none() {
+        assert_eq!(Process::start(test, "run alone").told, "passed");
+        return;
+    }
+    end_with_parent();
+    body();
+    tell("passed");
+}
+
 /// The body of the test `server_process`: serves until killed.
 pub fn serve() {
     let Some(task) = task() else { return };
@@ -67,10 +78,11 @@ pub struct Process {
 }
 
 impl Process {
-    /// Runs one test of this program in its own process, and waits for the first line from it.
+    /// Runs one test of this program in its own process, and waits for the first line from it. The test's name includes
+    /// its modules.
     pub fn start(test: &str, task: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
+        command.args(["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"]);
         // For the memory count: one heap for all threads, and large blocks that are returned to the system when freed.
         command.env("MALLOC_ARENA_MAX", "1").env("MALLOC_MMAP_THRESHOLD_", "131072").env(TASK, task);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

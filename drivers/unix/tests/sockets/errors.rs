@@ -1,5 +1,4 @@
 //! Messages of client and server errors: each cause once, and a peer's text in one line.
-#![cfg(unix)]
 
 use std::error::Error;
 use std::io;

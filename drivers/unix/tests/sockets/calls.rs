@@ -1,11 +1,8 @@
 //! Calls over both transports, and connections that must not delay one another.
-#![cfg(unix)]
 
-mod common;
-
+use crate::common::*;
 use arrow_array::cast::AsArray;
 use arrow_array::{Int64Array, StringArray};
-use common::*;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;

@@ -1,12 +1,9 @@
 //! Calls whose client disconnected or broke the protocol: each has one line in the access log with the reason. Also the
 //! errors that a stalled peer receives.
-#![cfg(unix)]
 
-mod common;
-
+use crate::common::carrier::{Carrier, RawClient, Served};
+use crate::common::*;
 use arrow_array::{Int64Array, RecordBatch};
-use common::carrier::{Carrier, RawClient, Served};
-use common::*;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::thread;

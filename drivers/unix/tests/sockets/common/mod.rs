@@ -6,7 +6,7 @@
 //! | `process` | a server in its own process, and its resource usage |
 //! | `random` | random numbers from a seed, and how to reproduce them |
 //! | `walk` | random calls whose results are checked |
-#![allow(dead_code, reason = "each test program uses some of it")]
+#![allow(dead_code, reason = "`resources` uses some of it")]
 
 pub mod carrier;
 pub mod process;

@@ -1,10 +1,7 @@
 //! A server when the system refuses to start threads.
-#![cfg(unix)]
 
-mod common;
-
-use common::process::{Process, end_with_parent, task, tell};
-use common::*;
+use crate::common::process::{Process, end_with_parent, task, tell};
+use crate::common::*;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::thread;
 use vgi_rpc_unix::SocketServer;
@@ -22,7 +19,7 @@ fn refuse_threads() {
 
 #[test]
 fn a_server_without_a_thread_is_not_bound() {
-    let process = Process::start("bind_without_threads", "bind");
+    let process = Process::start("threads::bind_without_threads", "bind");
     assert!(process.told.contains("the system refuses a thread"), "{}", process.told);
 }
 
@@ -43,7 +40,7 @@ fn bind_without_threads() {
 
 #[test]
 fn a_server_goes_on_with_the_threads_that_it_has() {
-    let process = Process::start("serve_without_threads", "serve");
+    let process = Process::start("threads::serve_without_threads", "serve");
     assert_eq!(process.told, "served");
 }
 

@@ -1,9 +1,6 @@
 //! How many callers are served at a time, and which connections the server closes.
-#![cfg(unix)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::thread;

@@ -1,9 +1,7 @@
 //! How a server starts, what it survives, and how it ends.
-#![cfg(unix)]
 
-mod common;
-
-use common::*;
+use crate::common::process::alone;
+use crate::common::*;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -246,33 +244,35 @@ fn a_stop_waits_for_no_handler() {
 
 #[test]
 fn a_signal_ends_a_server_and_removes_the_file() {
-    // Calls that end in time are answered.
-    let gate = Gate::default();
-    let running = Running::unix(&SocketServer::new(service(&gate)).end_on_signals(true));
-    let (path, mut busy) = (running.path(), running.connect());
-    let answered = thread::spawn(move || call(&mut busy, "wait").map(drop));
-    gate.wait_for(1);
-    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
-    gate.open();
-    assert_eq!(running.join(), Ended::Drained);
-    assert!(!path.exists());
-    answered.join().unwrap().unwrap();
+    alone("lifecycle::a_signal_ends_a_server_and_removes_the_file", || {
+        // Calls that end in time are answered.
+        let gate = Gate::default();
+        let running = Running::unix(&SocketServer::new(service(&gate)).end_on_signals(true));
+        let (path, mut busy) = (running.path(), running.connect());
+        let answered = thread::spawn(move || call(&mut busy, "wait").map(drop));
+        gate.wait_for(1);
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        gate.open();
+        assert_eq!(running.join(), Ended::Drained);
+        assert!(!path.exists());
+        answered.join().unwrap().unwrap();
 
-    let gate = Gate::default();
-    let server = SocketServer::new(service(&gate)).threads(1).end_on_signals(true);
-    let running = Running::unix(&server.drain_timeout(Duration::ZERO));
-    let path = running.path();
-    let mut busy = running.connect();
-    let call = thread::spawn(move || call(&mut busy, "wait").map(drop));
-    // The only thread is in a handler.
-    gate.wait_for(1);
-    let began = Instant::now();
-    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
-    assert_eq!(running.join(), Ended::Signal);
-    assert!(began.elapsed() < Duration::from_secs(1));
-    assert!(!path.exists());
-    gate.open();
-    assert!(call.join().unwrap().is_err());
+        let gate = Gate::default();
+        let server = SocketServer::new(service(&gate)).threads(1).end_on_signals(true);
+        let running = Running::unix(&server.drain_timeout(Duration::ZERO));
+        let path = running.path();
+        let mut busy = running.connect();
+        let call = thread::spawn(move || call(&mut busy, "wait").map(drop));
+        // The only thread is in a handler.
+        gate.wait_for(1);
+        let began = Instant::now();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        assert_eq!(running.join(), Ended::Signal);
+        assert!(began.elapsed() < Duration::from_secs(1));
+        assert!(!path.exists());
+        gate.open();
+        assert!(call.join().unwrap().is_err());
+    });
 }
 
 #[test]

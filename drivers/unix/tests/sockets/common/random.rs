@@ -15,8 +15,9 @@ pub fn seed() -> u64 {
 }
 
 /// Prints how to run a test again with the same numbers. The output is shown if the test fails.
-pub fn announce(program: &str, test: &str, seed: u64) {
-    println!("run again with: {SEED}={seed} cargo test -p vgi-rpc-unix --test {program} -- --exact {test}");
+/// The test's name includes its modules.
+pub fn announce(test: &str, seed: u64) {
+    println!("run again with: {SEED}={seed} cargo test -p vgi-rpc-unix --test sockets -- --exact {test}");
 }
 
 /// A SplitMix64 generator.

@@ -1,10 +1,8 @@
 //! Logs of unary handlers, sent while the handler runs.
-#![cfg(unix)]
 
-mod common;
-
-use common::carrier::{Carrier, Served};
-use common::*;
+use crate::common::carrier::{Carrier, Served};
+use crate::common::process::alone;
+use crate::common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -113,25 +111,27 @@ fn resident() -> usize {
 
 #[test]
 fn many_logs_come_in_order_to_a_client_that_reads_slowly() {
-    // Each line once as logged, and once encoded, with its framing.
-    let most = MANY * (LINE.len() + 200 + 1000) + (8 << 20);
-    for carrier in Carrier::ALL {
-        let served = Served::new(carrier, &talking(&Gate::default(), &Arc::default()));
-        let before = resident();
-        let mut client = served.connect();
-        client.unary("many", &nothing());
-        for number in 0..MANY {
-            if number % 500 == 0 {
-                thread::sleep(Duration::from_millis(5));
-                let used = resident().saturating_sub(before);
-                assert!(used < most, "{carrier:?}: {used} bytes at line {number}");
+    alone("live_logs::many_logs_come_in_order_to_a_client_that_reads_slowly", || {
+        // Each line once as logged, and once encoded, with its framing.
+        let most = MANY * (LINE.len() + 200 + 1000) + (8 << 20);
+        for carrier in Carrier::ALL {
+            let served = Served::new(carrier, &talking(&Gate::default(), &Arc::default()));
+            let before = resident();
+            let mut client = served.connect();
+            client.unary("many", &nothing());
+            for number in 0..MANY {
+                if number % 500 == 0 {
+                    thread::sleep(Duration::from_millis(5));
+                    let used = resident().saturating_sub(before);
+                    assert!(used < most, "{carrier:?}: {used} bytes at line {number}");
+                }
+                assert_eq!(client.log(), format!("{LINE} {number}"), "{carrier:?}");
             }
-            assert_eq!(client.log(), format!("{LINE} {number}"), "{carrier:?}");
+            assert!(matches!(client.event(), Event::Output(..)));
+            assert!(matches!(client.event(), Event::Finished));
+            client.expect("quiet");
         }
-        assert!(matches!(client.event(), Event::Output(..)));
-        assert!(matches!(client.event(), Event::Finished));
-        client.expect("quiet");
-    }
+    });
 }
 
 #[test]
