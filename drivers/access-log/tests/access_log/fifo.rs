@@ -1,9 +1,6 @@
 //! A log whose reader may stop reading: FIFOs and devices.
-#![cfg(unix)]
 
-mod common;
-
-use common::{hang_up, lines, record, signals};
+use crate::common::{hang_up, lines, record, signals};
 use rustix::fs::OFlags;
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
@@ -222,7 +219,7 @@ fn a_full_device_loses_nothing_that_the_queue_can_hold() {
     }
     std::fs::remove_file(&path).unwrap();
     hang_up();
-    common::write_until(&log, || path.exists());
+    crate::common::write_until(&log, || path.exists());
     assert!(log.flush(LONG));
     let lines = lines(&path);
     let reported = lines.iter().filter_map(|line| line["dropped_records"].as_u64());

@@ -1,8 +1,6 @@
 //! Logs whose files are moved aside by time, a log written in the background, and one that samples its records.
 
-mod common;
-
-use common::{lines, record};
+use crate::common::{lines, record};
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};

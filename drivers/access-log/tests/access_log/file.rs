@@ -1,10 +1,8 @@
 //! A log in a regular file: appending, rotating, reopening, and never truncating.
 
-mod common;
-
 #[cfg(unix)]
-use common::{hang_up, signals, write_until};
-use common::{lines, record};
+use crate::common::{hang_up, signals, write_until};
+use crate::common::{lines, record};
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::io::Write;

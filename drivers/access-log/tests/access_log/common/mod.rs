@@ -1,5 +1,5 @@
 //! Helpers for the tests of the log: records of real calls, lines as JSON, SIGHUP.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "`size_limit` uses some of it")]
 
 use serde_json::Value;
 use std::path::Path;
