@@ -1,8 +1,6 @@
 //! Time limits, and limits on the queue.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::time::{Duration, Instant};
 use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::effect::FailureReason::{TimedOut, Unavailable};

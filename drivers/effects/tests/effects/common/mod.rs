@@ -1,6 +1,6 @@
 //! Effects that carry the closure that performs them, and the driver's side of one machine.
 
-#![allow(dead_code, reason = "each test binary uses some of it")]
+#![allow(dead_code, reason = "no test program uses all of it")]
 
 use bytes::Bytes;
 use std::sync::atomic::{AtomicUsize, Ordering};

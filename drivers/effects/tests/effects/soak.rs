@@ -1,9 +1,7 @@
 //! Many machines on many threads, from a seed.
 
-mod common;
-
+use crate::common::*;
 use bytes::Bytes;
-use common::*;
 use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -121,7 +119,7 @@ fn machines_on_many_threads_get_what_they_asked_for() {
         |_| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64,
         |text| text.parse().unwrap(),
     );
-    println!("run again with: VGI_RPC_SEED={seed} cargo test -p vgi-rpc-effects --test soak");
+    println!("run again with: VGI_RPC_SEED={seed} cargo test -p vgi-rpc-effects --test effects soak");
     // The intended panics would fill the output.
     std::panic::set_hook(Box::new(|panic| {
         let name = thread::current().name().map(str::to_owned);
