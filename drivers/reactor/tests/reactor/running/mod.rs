@@ -1,5 +1,5 @@
 //! A server of lines that stops at the end of the test, and its clients.
-#![allow(dead_code, reason = "each test program uses some of it")]
+#![allow(dead_code, reason = "`process` uses some of it")]
 
 use crate::lines::{PATIENCE, World};
 use std::io::{BufRead, BufReader, Read, Write};

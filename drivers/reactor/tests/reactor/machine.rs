@@ -1,11 +1,7 @@
 //! The event loop carries a protocol other than vgi-rpc: phases, timeouts, last output, and draining.
-#![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
-mod lines;
-mod running;
-
-use lines::PATIENCE;
-use running::{Running, options, until};
+use crate::lines::PATIENCE;
+use crate::running::{Running, options, until};
 use std::io::{BufRead, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;

@@ -1,11 +1,7 @@
 //! Machines that wait for a wake-up: it is never lost, costs nothing until it happens, and has a timeout.
-#![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
-mod lines;
-mod running;
-
-use lines::{PATIENCE, Told};
-use running::{Client, Running, options, until};
+use crate::lines::{PATIENCE, Told};
+use crate::running::{Client, Running, options, until};
 use std::io::ErrorKind;
 use std::net::Shutdown;
 #[cfg(unix)]
@@ -52,49 +48,6 @@ fn output_and_input_of_a_connection_that_waits_are_in_order() {
     running.world.waits.pop().unwrap().tell("woken");
     assert_eq!(client.rest(), "woken\ntwo\nthree\n");
     assert_eq!(running.world.hung_up.load(Ordering::SeqCst), 0);
-}
-
-/// Processor time of this process, in ticks of 10 ms.
-#[cfg(target_os = "linux")]
-fn processor_ticks() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn connections_that_wait_use_no_processor() {
-    let running = Running::new(options(|_| {}));
-    let clients: Vec<_> = (0..100)
-        .map(|number| {
-            let mut client = running.connect();
-            client.send("park\n");
-            // Pipelined input, and the end of input, must not cause any work.
-            if number % 2 == 0 {
-                client.send("echo ahead\n");
-                client.0.get_ref().shutdown(Shutdown::Write).unwrap();
-            }
-            client
-        })
-        .collect();
-    until("all wait", || running.world.waits.count() == 100);
-    thread::sleep(Duration::from_millis(200));
-    let polls = running.world.polls.load(Ordering::SeqCst);
-    // Other tests of this process may run at the same time, but not always.
-    until("a second passes in which nothing is done", || {
-        let ticks = processor_ticks();
-        thread::sleep(Duration::from_secs(1));
-        processor_ticks() - ticks <= 2
-    });
-    assert_eq!(running.world.polls.load(Ordering::SeqCst), polls, "no machine was polled in that time");
-    assert_eq!(running.handle.connections(), 100);
-    for (number, mut client) in clients.into_iter().enumerate() {
-        running.world.waits.pop().unwrap().tell("woken");
-        if number == 0 {
-            assert_eq!(client.line(), "woken\n");
-        }
-    }
 }
 
 /// Wakes each machine, at once or a little later.

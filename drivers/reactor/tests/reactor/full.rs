@@ -1,12 +1,8 @@
 //! A server at its limit on connections: which ones it closes, which ones it keeps, and that callers are eventually
 //! served.
-#![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
-mod lines;
-mod running;
-
-use lines::{PATIENCE, World};
-use running::{Client, Running, options, until};
+use crate::lines::{PATIENCE, World};
+use crate::running::{Client, Running, options, until};
 use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};

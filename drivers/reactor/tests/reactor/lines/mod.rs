@@ -1,5 +1,5 @@
 //! Another protocol for the event loop: requests and responses are lines; [`Lines::request`] lists the requests.
-#![allow(dead_code, reason = "each test program uses some of it")]
+#![allow(dead_code, reason = "`process` uses some of it")]
 
 mod waits;
 

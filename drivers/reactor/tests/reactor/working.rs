@@ -1,11 +1,7 @@
 //! A connection while its job runs: it is still served, and its end does not wait for the job.
-#![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
-mod lines;
-mod running;
-
-use lines::PATIENCE;
-use running::{Running, options, until};
+use crate::lines::PATIENCE;
+use crate::running::{Running, options, until};
 use rustix::net::sockopt::set_socket_linger;
 use std::io::{Read, Write};
 use std::net::Shutdown;
