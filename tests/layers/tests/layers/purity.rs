@@ -1,11 +1,4 @@
 //! The sources of the core use nothing outside the process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "a test, which reads files"
-)]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
