@@ -1,6 +1,6 @@
 //! Retried calls: which, when, and how often the server receives them.
 
-use crate::serving::*;
+use super::serving::*;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! TLS: which servers a client trusts, and which it does not.
 
-use crate::serving::*;
+use super::serving::*;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};

@@ -1,6 +1,6 @@
 //! This crate's server over TLS, with its own client and with curl.
 
-use crate::serving::*;
+use super::serving::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use vgi_rpc_http::client::{ClientTls, HttpOptions};
 use vgi_rpc_http::{ClientCertificates, Pem, ProxyProtocol, ServerTls};
 
-#[path = "../../../../tests/events/kept.rs"]
+#[path = "../../../../../tests/events/kept.rs"]
 mod kept;
 
 use kept::Kept;

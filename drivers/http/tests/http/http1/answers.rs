@@ -1,6 +1,6 @@
 //! Responses of a server's connection: framing, `Expect`, HEAD, keep-alive, and what it refuses to send.
 
-use crate::support::{
+use super::support::{
     Way, asked, describe, event, new_connection, ok, output, receive, serve, statuses, with_status,
 };
 use bytes::{Buf, Bytes};

@@ -1,6 +1,6 @@
 //! Servers that are not running, disappear, or are slow: what is retried, and what the error says.
 
-use crate::serving::*;
+use super::serving::*;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};

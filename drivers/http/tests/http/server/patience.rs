@@ -1,10 +1,7 @@
 //! Slow, silent and vanishing clients are disconnected, and do not delay other clients.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod server;
-
-use server::client::{Client, echo, greet, head, length, post, wait, zeros};
-use server::{Calls, Running, until};
+use super::client::{Client, echo, greet, head, length, post, wait, zeros};
+use super::{Calls, Running, until};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

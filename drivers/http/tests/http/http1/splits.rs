@@ -1,6 +1,6 @@
 //! However the input is split and passed in, the events and the output are the same.
 
-use crate::support::{Transcript, Way};
+use super::support::{Transcript, Way};
 use proptest::prelude::*;
 use vgi_rpc_http::http1::Limits;
 
@@ -67,14 +67,14 @@ fn limits() -> Limits {
     limits
 }
 
-/// Like [`crate::support::serve`], without `100 Continue`, which depends on what arrives with the head.
+/// Like [`super::support::serve`], without `100 Continue`, which depends on what arrives with the head.
 fn serve<'a>(
     limits: Limits,
     portions: impl IntoIterator<Item = &'a [u8]>,
     way: Way,
     eof: bool,
 ) -> Transcript {
-    let mut transcript = crate::support::serve(limits, portions, way, eof);
+    let mut transcript = super::support::serve(limits, portions, way, eof);
     transcript.output = transcript.output.replace("HTTP/1.1 100 Continue\r\n\r\n", "");
     transcript
 }

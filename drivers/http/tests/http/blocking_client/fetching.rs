@@ -1,6 +1,6 @@
 //! Single requests to any URL.
 
-use crate::serving::*;
+use super::serving::*;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use vgi_rpc_http::client::{FetchError, RequestOptions, UrlError, fetch};

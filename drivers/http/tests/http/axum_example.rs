@@ -1,8 +1,7 @@
 //! The axum example answers calls, without a socket.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[allow(dead_code, reason = "its main function serves on a socket")]
-#[path = "../examples/axum.rs"]
+#[path = "../../examples/axum.rs"]
 mod example;
 
 use arrow_array::cast::AsArray;

@@ -1,15 +1,31 @@
-//! A server on a real socket during a test, a service to call, and waiting for conditions.
+//! The server on sockets: a server during a test, a service to call, waiting for conditions, and tests of it.
 //!
 //! | file | subject |
 //! | --- | --- |
+//! | `busy` | all threads at work, and the limit on connections |
+//! | `end` | how a server ends, and its access log |
+//! | `patience` | slow, silent and vanishing clients |
+//! | `records` | access log lines of calls whose client did not receive its response |
+//! | `requests` | responses, refusals, bytes that are not requests |
+//! | `resources` | memory, descriptors and threads |
+//! | `waits` | requests that wait for effects and sessions |
 //! | `asking` | a service whose calls use effects and sticky sessions |
 //! | `client` | one connection of plain bytes, with its requests and responses |
 //! | `process` | the same test program as another process, and its resource usage |
-#![allow(dead_code, reason = "each test program uses some of it")]
+#![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "some tests are for Linux"))]
 
 pub mod asking;
 pub mod client;
 pub mod process;
+
+mod busy;
+mod end;
+mod patience;
+mod records;
+mod requests;
+#[cfg(target_os = "linux")]
+mod resources;
+mod waits;
 
 use arrow_array::cast::AsArray;
 use arrow_schema::DataType;

@@ -1,6 +1,6 @@
 //! Calls of the wrong kind: the server refuses them, and the client's error explains why.
 
-use crate::serving::*;
+use super::serving::*;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Sticky sessions over this crate's own server.
 
-use crate::serving::*;
+use super::serving::*;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use vgi_rpc_http::client::{CallError, Client, SessionState};

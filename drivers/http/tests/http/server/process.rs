@@ -1,5 +1,4 @@
-//! The same test program as another process, running one test that is otherwise ignored, and the resource usage of a
-//! process.
+//! The same test program as another process, running one test, and the resource usage of a process.
 
 use super::PATIENCE;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -30,6 +29,21 @@ pub fn end_with_parent() {
     });
 }
 
+/// Runs the body of a test in its own process, where no other test runs: it measures the whole process. `test` is the name
+/// of the calling test, with its modules.
+pub fn alone(test: &str, body: impl FnOnce()) {
+    if is_started() {
+        end_with_parent();
+        body();
+        tell("passed");
+        return;
+    }
+    let mut process = Process::start(test, 4096);
+    assert_eq!(process.told(), "passed");
+    let status = process.wait();
+    assert!(status.success(), "{test}: {status}");
+}
+
 /// A child process. It is killed and waited for on drop.
 #[derive(Debug)]
 pub struct Process {
@@ -38,12 +52,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts this program's test of that name, with a limit on descriptors.
+    /// Starts this program's test of that name, which includes its modules, with a limit on descriptors.
     pub fn start(test: &str, descriptors: usize) -> Self {
         let mut child = Command::new("/bin/sh")
             .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string()])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
+            .args(["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"])
             .env(STARTED, "yes")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,10 +1,7 @@
 //! Responses to requests on a socket: order, persistence, interim responses, refusals, bytes that are not requests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod server;
-
-use server::client::{Client, echo, greet, head, length, post, post_chunked, post_with, zeros};
-use server::{Calls, PROTOCOL, Running};
+use super::client::{Client, echo, greet, head, length, post, post_chunked, post_with, zeros};
+use super::{Calls, PROTOCOL, Running};
 use std::io::Write;
 use std::thread;
 use vgi_rpc_http::{AllowedHosts, HttpServer, HttpServerError};

@@ -1,10 +1,9 @@
 //! Requests that wait, for effects and for sticky sessions, on a server that has one thread for handlers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod server;
-
-use server::asking::{Gates, LIMIT, as_whom, authenticated, plain, session, within};
-use server::{PATIENCE, Running, until};
+use super::asking::{Gates, LIMIT, as_whom, authenticated, plain, session, within};
+#[cfg(target_os = "linux")]
+use super::process::alone;
+use super::{PATIENCE, Running, until};
 use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_http::Ended;
@@ -260,27 +259,28 @@ fn processor_ticks() -> u64 {
 #[test]
 #[cfg(target_os = "linux")]
 fn requests_that_wait_use_no_processor() {
-    let gates = Gates::default();
-    let running = Running::new(&gates.server(gates.endpoint()));
-    let mut holder = running.connect();
-    let session = session(&mut holder);
-    let mut waiting: Vec<_> = (0..50).map(|_| running.connect()).collect();
-    waiting.iter_mut().for_each(|client| client.send(plain("gated")));
-    gates.effects.wait_for(1);
-    thread::sleep(Duration::from_millis(200));
-    holder.send(within(&session, "hold"));
-    gates.handlers.wait_for(1);
-    let mut queued: Vec<_> = (0..10).map(|_| running.connect()).collect();
-    queued.iter_mut().for_each(|client| client.send(within(&session, "count")));
-    thread::sleep(Duration::from_millis(200));
-    // Other tests of this process may run at the same time, but not always.
-    until("a second passes in which nothing is done", || {
-        let ticks = processor_ticks();
-        thread::sleep(Duration::from_secs(1));
-        processor_ticks() - ticks <= 2
+    alone("server::waits::requests_that_wait_use_no_processor", || {
+        let gates = Gates::default();
+        let running = Running::new(&gates.server(gates.endpoint()));
+        let mut holder = running.connect();
+        let session = session(&mut holder);
+        let mut waiting: Vec<_> = (0..50).map(|_| running.connect()).collect();
+        waiting.iter_mut().for_each(|client| client.send(plain("gated")));
+        gates.effects.wait_for(1);
+        thread::sleep(Duration::from_millis(200));
+        holder.send(within(&session, "hold"));
+        gates.handlers.wait_for(1);
+        let mut queued: Vec<_> = (0..10).map(|_| running.connect()).collect();
+        queued.iter_mut().for_each(|client| client.send(within(&session, "count")));
+        thread::sleep(Duration::from_millis(200));
+        until("a second passes in which nothing is done", || {
+            let ticks = processor_ticks();
+            thread::sleep(Duration::from_secs(1));
+            processor_ticks() - ticks <= 2
+        });
+        gates.effects.open_gate();
+        gates.handlers.open_gate();
+        waiting.iter_mut().for_each(|client| assert_eq!(client.answer().number(), 2));
+        queued.iter_mut().for_each(|client| assert!(client.answer().number() > 1));
     });
-    gates.effects.open_gate();
-    gates.handlers.open_gate();
-    waiting.iter_mut().for_each(|client| assert_eq!(client.answer().number(), 2));
-    queued.iter_mut().for_each(|client| assert!(client.answer().number() > 1));
 }

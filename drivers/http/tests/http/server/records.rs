@@ -1,11 +1,8 @@
 //! Access log lines of calls whose client did not receive its response.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod server;
-
+use super::asking::{Gates, plain, session, within};
+use super::{Running, until};
 use serde_json::Value;
-use server::asking::{Gates, plain, session, within};
-use server::{Running, until};
 use std::fs;
 use std::path::PathBuf;
 use std::thread;

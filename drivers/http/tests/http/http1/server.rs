@@ -1,6 +1,6 @@
 //! A server's connection from request to request: order, bodies, half-close, limits, closing.
 
-use crate::support::{
+use super::support::{
     MAX_BODY, Way, asked, describe, event, new_connection, ok, output, receive, serve, statuses,
 };
 use bytes::Bytes;

@@ -1,10 +1,7 @@
 //! Responses while all threads are busy, and which clients are served at the limit on connections.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod server;
-
-use server::client::{Answer, Client, greet, post, wait};
-use server::{Calls, PROTOCOL, Running, until};
+use super::client::{Answer, Client, greet, post, wait};
+use super::{Calls, PROTOCOL, Running, until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;

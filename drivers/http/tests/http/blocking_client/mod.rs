@@ -1,5 +1,4 @@
 //! The blocking client against servers on sockets: this crate's own, and misbehaving ones.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod calls;
 mod failures;

@@ -1,6 +1,6 @@
 //! Calls of every kind, over this crate's own server.
 
-use crate::serving::*;
+use super::serving::*;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use std::sync::{Arc, Mutex};

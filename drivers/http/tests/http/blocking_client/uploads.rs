@@ -1,6 +1,6 @@
 //! Upload URLs, requested by the client that makes the calls.
 
-use crate::serving::*;
+use super::serving::*;
 use std::time::Duration;
 use vgi_rpc_effects::Performer;
 use vgi_rpc_http::client::CallError;

@@ -1,7 +1,7 @@
 //! A table of requests that are refused or accepted, each with the section of RFC 9112 (or RFC 9110, where stated) that
 //! decides it.
 
-use crate::support::{Way, serve, statuses};
+use super::support::{Way, serve, statuses};
 use vgi_rpc_http::http1::Limits;
 
 /// Name, bytes, and the statuses of the responses.

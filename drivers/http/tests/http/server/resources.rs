@@ -1,12 +1,8 @@
 //! Memory, descriptors and threads of connections and bodies, and their release.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod server;
-
-use server::client::{Client, echo, greet, place, post, post_chunked, wait, zeros};
-use server::process::{Process, descriptors, end_with_parent, is_started, memory, tell, workers};
-use server::{Calls, Running, until};
+use super::client::{Client, echo, greet, place, post, post_chunked, wait, zeros};
+use super::process::{Process, descriptors, end_with_parent, is_started, memory, tell, workers};
+use super::{Calls, Running, until};
 use vgi_rpc_http::HttpServer;
 use vgi_rpc_protocol::Limits;
 
@@ -25,7 +21,7 @@ fn run_alone(test: &str) {
 
 #[test]
 fn a_thousand_idle_connections_take_few_threads_and_little_memory() {
-    run_alone("idle_connections");
+    run_alone("server::resources::idle_connections");
 }
 
 #[test]
@@ -67,7 +63,7 @@ fn idle_connections() {
 
 #[test]
 fn a_large_body_goes_through_without_being_copied() {
-    let mut process = Process::start("large_body_server", 256);
+    let mut process = Process::start("server::resources::large_body_server", 256);
     let address = process.told().parse().unwrap();
     let data: Vec<u8> = (0..LARGE).map(|at| (at / 4096 + at) as u8).collect();
     let mut client = Client::connect(address);
@@ -127,7 +123,7 @@ fn columns_share_a_body_that_lies_aligned_whichever_way_it_comes() {
 
 #[test]
 fn descriptors_and_threads_come_back() {
-    run_alone("leaks");
+    run_alone("server::resources::leaks");
 }
 
 #[test]

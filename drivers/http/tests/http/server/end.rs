@@ -1,12 +1,9 @@
 //! How a server ends, and what its access log contains when a client receives its response.
 #![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod server;
-
-use server::client::{Client, echo, greet, head, length, post, wait, zeros};
-use server::process::{Process, end_with_parent, is_started, tell};
-use server::{Calls, PATIENCE, Running};
+use super::client::{Client, echo, greet, head, length, post, wait, zeros};
+use super::process::{Process, end_with_parent, is_started, tell};
+use super::{Calls, PATIENCE, Running};
 use std::fs;
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -86,7 +83,7 @@ fn stopping_closes_every_connection_at_once() {
 #[cfg(unix)]
 fn a_second_signal_ends_the_process_though_a_handler_is_at_work() {
     for signal in ["TERM", "INT"] {
-        let mut process = Process::start("server_process", 256);
+        let mut process = Process::start("server::end::server_process", 256);
         let address = process.told().parse().unwrap();
         let (mut idle, mut called) = (Client::connect(address), Client::connect(address));
         idle.greet("before");
