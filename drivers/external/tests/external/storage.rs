@@ -1,18 +1,9 @@
 //! The basis for implementing object stores: custom requests, and performing a server's effects.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test"
-)]
 
-mod common;
-
+use crate::common::objects::{batch, object, schema};
+use crate::common::server::{Server, respond};
+use crate::common::{LIMIT, SECRET, failure, fetcher, loopback};
 use bytes::Bytes;
-use common::objects::{batch, object, schema};
-use common::server::{Server, respond};
-use common::{LIMIT, SECRET, failure, fetcher, loopback};
 use http::{HeaderValue, Method};
 use vgi_rpc_effects::Perform;
 use vgi_rpc_external::{HttpRequest, ObjectStorage, StorageEffects, TransferErrorKind};

@@ -1,17 +1,8 @@
 //! Forbidden requests are not made: redirects, names, addresses, open connections, and certificates.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test"
-)]
 
-mod common;
-
-use common::objects::{batch, object, resolution};
-use common::server::{Server, Then, head, respond, write};
-use common::{LIMIT, SECRET, failure, fetcher, loopback, options};
+use crate::common::objects::{batch, object, resolution};
+use crate::common::server::{Server, Then, head, respond, write};
+use crate::common::{LIMIT, SECRET, failure, fetcher, loopback, options};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

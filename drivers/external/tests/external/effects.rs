@@ -1,18 +1,9 @@
 //! Performing the effects of machines: the completion for each result.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test"
-)]
 
-mod common;
-
+use crate::common::objects::{batch, object, schema};
+use crate::common::server::{Server, respond};
+use crate::common::{SECRET, fetcher, loopback};
 use bytes::Bytes;
-use common::objects::{batch, object, schema};
-use common::server::{Server, respond};
-use common::{SECRET, fetcher, loopback};
 use std::fmt::Debug;
 use std::time::Duration;
 use vgi_rpc_protocol::Limits;

@@ -1,17 +1,8 @@
 //! Objects uploaded with `PUT`, and stores that refuse them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test"
-)]
 
-mod common;
-
+use crate::common::server::{Connection, Request, Server, Then, head, respond, until_closed, write};
+use crate::common::{LIMIT, SECRET, failure, fetcher, impatient, loopback, options};
 use bytes::Bytes;
-use common::server::{Connection, Request, Server, Then, head, respond, until_closed, write};
-use common::{LIMIT, SECRET, failure, fetcher, impatient, loopback, options};
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

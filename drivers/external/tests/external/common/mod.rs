@@ -1,10 +1,9 @@
 //! Helpers: objects, a misbehaving server, and a check that no error contains a secret.
-#![allow(dead_code, reason = "no test uses all of it")]
 
 pub mod objects;
 pub mod server;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vgi_rpc_external::{FetcherOptions, HttpFetcher, TransferError, TransferErrorKind};
 use vgi_rpc_protocol::effect::Failure;
 use vgi_rpc_protocol::external::{ResolveErrorKind, UrlPolicy};
@@ -58,15 +57,5 @@ pub fn resolve_kind(error: &TransferError) -> &ResolveErrorKind {
     match &error.kind {
         TransferErrorKind::Resolve(kind) => kind,
         other => panic!("expected a fault of the object, got {other:?}"),
-    }
-}
-
-/// Waits until this holds.
-#[track_caller]
-pub fn eventually(mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !is_so() {
-        assert!(Instant::now() < end, "it took too long");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }

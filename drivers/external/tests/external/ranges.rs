@@ -1,17 +1,8 @@
 //! Large objects are read in several ranges at once if their server supports that.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test"
-)]
 
-mod common;
-
-use common::objects::{batch, object, object_of, resolution, resolution_with, zstd};
-use common::server::{Connection, Request, Server, Then, head, respond, write};
-use common::{LIMIT, failure, loopback, options};
+use crate::common::objects::{batch, object, object_of, resolution, resolution_with, zstd};
+use crate::common::server::{Connection, Request, Server, Then, head, respond, write};
+use crate::common::{LIMIT, failure, loopback, options};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;

@@ -1,9 +1,8 @@
 //! The example's calls succeed, and its large values go through its store, once in each direction.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[allow(dead_code, reason = "its main function prints")]
-#[path = "../examples/object_store.rs"]
-mod example;
+#[path = "../../examples/object_store.rs"]
+mod object_store;
 
 /// Removes the size of an object from a line, after checking that it is at least this many bytes.
 fn sized(line: &str, least: usize) -> String {
@@ -15,7 +14,7 @@ fn sized(line: &str, least: usize) -> String {
 
 #[test]
 fn what_is_large_goes_through_the_store() {
-    let lines = example::run().unwrap();
+    let lines = object_store::run().unwrap();
     let expected = [
         ("draw(100) returned 100 bytes", 0),
         ("draw(100000) returned 100000 bytes", 0),

@@ -1,17 +1,8 @@
 //! Objects that arrive whole, and ones that do not: the result, and the number of attempts.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test"
-)]
 
-mod common;
-
-use common::objects::{batch, gzip, object, resolution, resolution_with, zstd};
-use common::server::{Connection, Server, Then, head, respond, trickle, until_closed, write};
-use common::{LIMIT, failure, fetcher, impatient, loopback, options, resolve_kind};
+use crate::common::objects::{batch, gzip, object, resolution, resolution_with, zstd};
+use crate::common::server::{Connection, Server, Then, head, respond, trickle, until_closed, write};
+use crate::common::{LIMIT, failure, fetcher, impatient, loopback, options, resolve_kind};
 use std::time::{Duration, Instant};
 use vgi_rpc_external::{HttpFetcher, TransferErrorKind, Waiting};
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
@@ -338,7 +329,7 @@ fn heads_that_are_too_large_or_not_http_are_refused() {
 #[test]
 fn a_server_that_does_not_accept_is_tried_again() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = common::url(listener.local_addr().unwrap().port(), "/");
+    let url = crate::common::url(listener.local_addr().unwrap().port(), "/");
     drop(listener);
     let error = failure(fetcher().resolve(resolution(&url), &loopback(), LIMIT));
     assert!(matches!(error.kind, TransferErrorKind::Connect(_)), "{error:?}");
