@@ -1,5 +1,4 @@
 //! One service, called by the address of each of its transports.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;

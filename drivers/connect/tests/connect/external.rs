@@ -1,5 +1,4 @@
 //! Clients of every transport fetch externalized batches if configured to; otherwise a pointer is an error, not data.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
