@@ -1,5 +1,4 @@
 //! Destinations that the worker's access log must not use.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 use std::process::{Command, Stdio};
 
