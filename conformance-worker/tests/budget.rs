@@ -1,4 +1,5 @@
-//! The memory budget of a whole process: some clients take all they can, while others must still be served.
+//! The memory budget of a whole process: some clients take all they can, while others must still be served. A test program of
+//! its own: the time of calls is limited.
 //!
 //! The process may use 2 GiB of data, its clients 512 MiB of it. Exceeding the limit ends the process.
 

@@ -4,7 +4,7 @@
 //! from `DIR/echo_string.bin` and `DIR/echo_bytes_{1k,1m,64m}.bin` instead, so that another implementation can be
 //! given the same bytes in the same run.
 //!
-//! A small unary call takes 8 allocations through a warm responder, a producer's turn 6; `tests/allocations.rs`
+//! A small unary call takes 8 allocations through a warm responder, a producer's turn 6; `tests/core/allocations.rs`
 //! counts them.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a benchmark is no part of the core")]

@@ -1,7 +1,8 @@
-//! A file that cannot grow: the size limit of the process, as a substitute for a full disk. The limit applies to the
-//! whole process, so this is the only test of its file.
+//! A file that cannot grow: the size limit of the process, as a substitute for a full disk. A test program of its own: the
+//! limit applies to the whole process.
 #![cfg(unix)]
 
+#[path = "access_log/common/mod.rs"]
 mod common;
 
 use common::{lines, record};

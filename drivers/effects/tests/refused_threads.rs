@@ -1,6 +1,8 @@
-//! Effects when the system refuses to start threads. The only test of its process.
+//! Effects when the system refuses to start threads. A test program of its own: it limits the memory of its whole
+//! process.
 #![cfg(unix)]
 
+#[path = "effects/common/mod.rs"]
 mod common;
 
 use common::*;

@@ -1,6 +1,8 @@
-//! How many threads a performer starts, and when they end.
+//! How many threads a performer starts, and when they end. A test program of its own: it counts the threads of its whole
+//! process.
 #![cfg(target_os = "linux")]
 
+#[path = "effects/common/mod.rs"]
 mod common;
 
 use common::*;

@@ -1,5 +1,5 @@
-//! Peak memory of a process that fetches or stores a large object: little more than the decoded batch. Each case runs
-//! this program as a process of its own, so a few lines replace the standard test harness.
+//! Peak memory of a process that fetches or stores a large object: little more than the decoded batch. A test program of
+//! its own: each case runs it as a process, so a few lines replace the standard test harness.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,6 +1,8 @@
-//! Descriptors, threads and memory of many connections, and their release.
+//! Descriptors, threads and memory of many connections, and their release. A test program of its own: it counts the
+//! resources of its whole process, and limits them.
 #![cfg(unix)]
 
+#[path = "sockets/common/mod.rs"]
 mod common;
 
 use common::*;

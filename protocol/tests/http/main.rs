@@ -1,4 +1,5 @@
 //! The pure HTTP layer: an endpoint, the heads and bodies that it receives, and its responses.
+//! A test binary of its own: `tests/run` also runs it without most features.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../common/mod.rs"]

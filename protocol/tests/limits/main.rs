@@ -1,4 +1,5 @@
 //! Oversized, damaged or false input: a typed error, a connection that remains usable if possible, and no panic.
+//! A test binary of its own: `tests/run` also runs it without most features.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../common/mod.rs"]

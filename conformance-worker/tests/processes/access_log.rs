@@ -1,0 +1,21 @@
+//! Destinations that the worker's access log must not use.
+
+use std::process::{Command, Stdio};
+
+#[test]
+fn a_log_on_stdout_is_refused_where_that_carries_the_protocol() {
+    for path in ["/dev/stdout", "/dev/fd/1"] {
+        let mut worker = Command::new(env!("CARGO_BIN_EXE_vgi-rpc-conformance-rust"));
+        worker.args(["--pipe", "--access-log", path]).stdin(Stdio::piped());
+        let output = worker.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("expected an access log beside the connection, got one on stdout"), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+    for path in ["/dev/stderr", "/dev/null"] {
+        let mut worker = Command::new(env!("CARGO_BIN_EXE_vgi-rpc-conformance-rust"));
+        worker.args(["--pipe", "--access-log", path]).stdin(Stdio::null());
+        assert!(worker.output().unwrap().status.success(), "{path}");
+    }
+}
