@@ -49,7 +49,7 @@ pub struct HttpOptions {
     pub proof_secrets: String,
 
     /// Accept proofs that are too old or too new by this much
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = whole_seconds)]
     pub proof_skew: u32,
 
     /// Accept a proof more than once
@@ -66,6 +66,10 @@ pub enum ProofMode {
     Allow,
     /// Requests without a proof are refused.
     Require,
+}
+
+fn whole_seconds(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected a whole number of seconds".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -13,7 +13,7 @@ pub struct StorageOptions {
     pub fake_storage: Option<String>,
 
     /// Store batches of at least this many bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = bytes)]
     pub externalize_threshold: u64,
 
     /// Compress what is stored
@@ -21,16 +21,20 @@ pub struct StorageOptions {
     compression: Compression,
 
     /// Fetch objects of at most this many bytes, as they are stored
-    #[arg(long, value_name = "BYTES", default_value_t = ObjectLimits::default().max_fetch_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = ObjectLimits::default().max_fetch_bytes, value_parser = bytes)]
     max_fetch_bytes: u64,
 
     /// Fetch objects of at most this many bytes after decompression [default: 16 times the other limit]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     max_decompressed_fetch_bytes: Option<u64>,
 
     /// Fetch from the host 127.0.0.1 only, and not by its name
     #[arg(long)]
     reject_localhost_redirects: bool,
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a number of bytes without a unit".to_owned())
 }
 
 /// How stored objects are compressed.
@@ -101,6 +105,19 @@ mod tests {
             object_limits(&["--max-fetch-bytes", "10", "--max-decompressed-fetch-bytes", "20"]),
             (10, 20)
         );
+    }
+
+    #[test]
+    fn a_number_that_is_not_one_is_refused_with_what_was_expected() {
+        for (flag, says) in [
+            ("--externalize-threshold=4K", "expected a number of bytes without a unit"),
+            ("--max-fetch-bytes=-1", "expected a number of bytes without a unit"),
+            ("--max-decompressed-fetch-bytes=", "expected a number of bytes without a unit"),
+            ("--proof-skew=1.5", "expected a whole number of seconds"),
+        ] {
+            let error = Options::try_parse_from(["worker", flag]).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl ConnectOptions {
                 let (program, arguments) = words.split_first().ok_or(ConnectError::Command)?;
                 let mut command = Command::new(program);
                 command.args(arguments);
-                Ok(vgi_rpc_stdio::spawn_with(command, self.timeouts.unwrap_or_default())?)
+                vgi_rpc_stdio::spawn_with(command, self.timeouts.unwrap_or_default())
+                    .map_err(ConnectError::Start)
             }
             #[cfg(unix)]
             Some(("unix", "")) => Err(ConnectError::Path),

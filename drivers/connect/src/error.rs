@@ -38,7 +38,10 @@ pub enum ConnectError {
         /// The feature of this crate that supports it.
         feature: &'static str,
     },
-    /// The connection was refused, or the program cannot be started. The error names the path, the address or the program.
+    /// The program cannot be started. The error names it.
+    #[error("cannot start the worker: {0}")]
+    Start(io::Error),
+    /// The connection was refused. The error names the path or the address.
     #[error("cannot connect: {0}")]
     Io(io::Error),
     /// The URL cannot be used, or a setting for HTTP is invalid.

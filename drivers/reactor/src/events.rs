@@ -4,14 +4,15 @@
 use crate::address::Address;
 use crate::options::Ended;
 use crate::statistics::Tally;
+use crate::timeouts::Wait;
 use std::io;
 use tracing::{debug, enabled, error, info, trace, warn};
 
 /// The target of all events.
 const TARGET: &str = "vgi_rpc_reactor";
 
-pub(crate) fn listening(address: &Address) {
-    info!(target: TARGET, %address, "listening");
+pub(crate) fn listening(address: &Address, serves: Option<&'static str>) {
+    info!(target: TARGET, %address, serves, "listening");
 }
 
 pub(crate) fn draining(connections: usize) {
@@ -57,9 +58,10 @@ pub(crate) fn gave_way(tally: &Tally) {
     }
 }
 
-pub(crate) fn timed_out(tally: &Tally) {
+pub(crate) fn timed_out(tally: &Tally, connection: usize, wait: Wait) {
     tally.add();
-    debug!(target: TARGET, "a connection was closed: a timeout has passed");
+    let timeout = wait.timeout();
+    debug!(target: TARGET, connection, timeout, "a connection was closed: a timeout has passed");
 }
 
 pub(crate) fn closed_for_memory(tally: &Tally) {

@@ -103,7 +103,7 @@
 //!
 //! | level | message | fields |
 //! | --- | --- | --- |
-//! | info | listening | `address` |
+//! | info | listening | `address`, `serves`: the [option](Options::serves), if it is set |
 //! | info | draining: no more connections are accepted | `connections` |
 //! | info | drained; ended | `address`, `reason` |
 //! | warn | ended before it was drained: its time limit has passed | `address` |
@@ -112,7 +112,7 @@
 //! | warn | a connection cannot be accepted, and waits | `error`, `left_out` |
 //! | warn | a connection was closed to make room for another | `left_out` |
 //! | warn | a connection was closed to free its memory: the budget is used up | `left_out` |
-//! | debug | a connection was closed: a timeout has passed | |
+//! | debug | a connection was closed: a timeout has passed | `connection`, `timeout`: the field of [`Timeouts`] |
 //! | trace | accepted a connection; closed a connection | `connection` |
 //!
 //! [`Handle::statistics`] returns the same as counters.

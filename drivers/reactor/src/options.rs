@@ -54,6 +54,8 @@ pub struct Options {
     /// How long calls and open streams may take to end after the first signal; zero ends the server at once. Default 5 s, which
     /// is less than service managers wait before they kill a process.
     pub drain_timeout: Duration,
+    /// What is served, for the event `listening`, if a process has servers of several kinds. Default: none.
+    pub serves: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -66,6 +68,7 @@ impl Default for Options {
             timeouts: Timeouts::default(),
             end_on_signals: false,
             drain_timeout: Duration::from_secs(5),
+            serves: None,
         }
     }
 }

@@ -34,7 +34,7 @@ impl<A: Acceptor> Reactor<A> {
     /// If the system refuses what the event loop needs: descriptors, or the first thread.
     pub fn new(listener: Listener, acceptor: A, options: Options) -> io::Result<Self> {
         let address = listener.address().clone();
-        let end_on_signals = options.end_on_signals;
+        let (end_on_signals, serves) = (options.end_on_signals, options.serves);
         let shared = Arc::new(Shared::new(acceptor, options, listener)?);
         shared
             .spawn(&mut lock(&shared.state))
@@ -44,7 +44,7 @@ impl<A: Acceptor> Reactor<A> {
         if end_on_signals {
             bound._signals = Some(Signals::watch(&bound.shared)?);
         }
-        events::listening(&bound.address);
+        events::listening(&bound.address, serves);
         Ok(bound)
     }
 

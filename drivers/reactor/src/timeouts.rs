@@ -154,6 +154,23 @@ impl Wait {
         Self::ALL.into_iter().find(|wait| *wait as u8 == value).unwrap_or(Self::Idle)
     }
 
+    /// Returns the name of its field of [`Timeouts`].
+    pub(crate) fn timeout(self) -> &'static str {
+        match self {
+            Self::Preamble => "preamble",
+            Self::Fresh => "fresh",
+            Self::Handshake => "handshake",
+            Self::Idle | Self::Released => "idle",
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Stream => "stream",
+            Self::Waiting => "waiting",
+            Self::Work => "none",
+            Self::Output => "output",
+            Self::Close => "close",
+        }
+    }
+
     /// Returns the machine's phase, if it is the machine that waits.
     pub(crate) fn phase(self) -> Option<Phase> {
         match self {

@@ -35,6 +35,9 @@ impl ShmClient {
     /// side uses batches [in place](Self::trust_server), it also includes every batch that it keeps. A segment of 64 MiB has no
     /// room for a batch of 64 MiB.
     ///
+    /// A segment that is not larger than its header cannot be created. Calls work without it: its [counters](Self::counters) count
+    /// it as refused, and a `tracing` event has the reason. No error is returned, but [`create`](Self::create) shows it.
+    ///
     /// The memory of a named segment is allocated when it is created, that of an unnamed one as it is used. Servers refuse
     /// segments of more than 4 GiB unless [set](crate::ShmServer::max_segment_bytes) otherwise.
     pub fn new(bytes: u64) -> Self {

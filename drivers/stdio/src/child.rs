@@ -38,11 +38,13 @@ pub fn spawn_with(command: Command, timeouts: Timeouts) -> io::Result<Client> {
 /// The worker process has ended. This is the cause of the [`CallError::Transport`](crate::CallError::Transport) of a call in
 /// progress, and of the error of [`Client::close`] if the status is not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the worker ended ({status})")]
+#[error("the worker ended{} ({status})", if *is_before_answer { " before it answered" } else { "" })]
 #[non_exhaustive]
 pub struct WorkerEnded {
     /// Its exit status.
     pub status: ExitStatus,
+    /// Whether a call waited for an answer, and the worker had never written one.
+    pub is_before_answer: bool,
 }
 
 /// A worker process. Dropping it closes its input, waits for it to end, and kills it if that takes too long.
@@ -157,7 +159,7 @@ impl Transport for Child {
         let left = self.patience.next(Direction::Read).unwrap_or(Some(Duration::ZERO));
         let time = left.map_or(self.grace, |left| left.max(MOMENT).min(self.grace));
         let ended = self.wait(time).and_then(|status| match status {
-            Some(status) => Ok(WorkerEnded { status }.into()),
+            Some(status) => Ok(WorkerEnded { status, is_before_answer: self.opening.is_due() }.into()),
             None => {
                 self.kill()?;
                 let text =
@@ -170,7 +172,8 @@ impl Transport for Child {
 
     fn close(&mut self) -> io::Result<()> {
         let status = self.wait_or_kill()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(WorkerEnded { status })) }
+        let ended = WorkerEnded { status, is_before_answer: false };
+        if status.success() { Ok(()) } else { Err(io::Error::other(ended)) }
     }
 }
 

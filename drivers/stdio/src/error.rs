@@ -18,7 +18,7 @@ pub enum ServeError {
     Closed(&'static str),
     /// The access log would be written to the connection.
     #[error(
-        "expected an access log beside the connection, got one on stdout, which carries the protocol: use stderr or a file"
+        "the access log cannot be written to stdout, which carries the protocol: use /dev/stderr or a file"
     )]
     LogOnStdout,
     /// Serving failed.

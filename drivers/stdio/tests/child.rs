@@ -325,6 +325,15 @@ fn dead_worker() {
     assert!(!again.may_have_reached_server() && again.downcast_ref::<WorkerEnded>().is_some());
     let error = client.close().unwrap_err();
     assert!(error.get_ref().unwrap().is::<WorkerEnded>(), "{error}");
+    assert_eq!(error.to_string(), "the worker ended (exit status: 3)");
+    // A program that is not a worker.
+    #[cfg(unix)]
+    {
+        let mut client = spawn(Command::new("true")).unwrap();
+        let error = client.unary(&remote().method("die"), &none()).unwrap_err();
+        assert_eq!(error.to_string(), "the worker ended before it answered (exit status: 0)");
+        client.close().unwrap();
+    }
 }
 
 fn missing_program() {

@@ -1,5 +1,6 @@
 //! The errors of TLS settings.
 
+use rustls::InvalidMessage;
 use std::io;
 use thiserror::Error;
 
@@ -68,4 +69,19 @@ pub enum TlsConfigError {
     /// The library cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Rustls(rustls::Error),
+}
+
+/// Adds the likely cause to the error of a client's handshake if the server sent something other than TLS. Other errors are
+/// returned unchanged.
+pub fn explain_handshake_error(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => io::Error::new(
+            error.kind(),
+            format!(
+                "the server does not seem to speak TLS: expected a TLS handshake, got other data ({error})"
+            ),
+        ),
+        _ => error,
+    }
 }

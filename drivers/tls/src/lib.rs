@@ -48,7 +48,7 @@ mod verify;
 #[cfg(feature = "server")]
 pub use acceptor::TlsAcceptor;
 pub use client::{ClientTls, ClientTlsBuilder};
-pub use error::TlsConfigError;
+pub use error::{TlsConfigError, explain_handshake_error};
 #[cfg(feature = "server")]
 pub use machine::TlsMachine;
 #[cfg(feature = "server")]

@@ -5,7 +5,7 @@ use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
-use vgi_rpc_tls::ClientTls;
+use vgi_rpc_tls::{ClientTls, explain_handshake_error};
 use vgi_rpc_transfer::TimedSocket;
 
 /// The maximum number of reads that check whether a connection is quiet. If the server has sent more, it is not.
@@ -30,7 +30,8 @@ impl TlsSocket {
         let mut stream = StreamOwned::new(connection, TimedSocket::new(socket));
         stream.sock.limit(None, end);
         while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock).map_err(|error| timed_out(error, "agreeing on TLS"))?;
+            let result = stream.conn.complete_io(&mut stream.sock);
+            result.map_err(|error| timed_out(explain_handshake_error(error), "agreeing on TLS"))?;
         }
         Ok(Self(Box::new(stream)))
     }

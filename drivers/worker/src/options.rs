@@ -5,6 +5,7 @@ mod access_log;
 mod http;
 #[cfg(feature = "http")]
 mod metrics;
+mod numbers;
 #[cfg(feature = "record")]
 mod record;
 #[cfg(feature = "storage")]
@@ -65,7 +66,7 @@ pub(crate) struct Flags {
 
     /// Serve HTTP; prints PORT:N
     #[cfg(feature = "http")]
-    #[arg(long, value_name = "PORT", num_args = 0..=1, group = "vgi_rpc_transport")]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, group = "vgi_rpc_transport", value_parser = numbers::port)]
     http: Option<Option<u16>>,
 
     /// Name this instance in logs, errors and reflection [default: 12 random hex digits]
@@ -90,11 +91,11 @@ pub(crate) struct Flags {
 
     /// Send outputs of at least this size through the memory that a client shares [default: the variable
     /// VGI_RPC_SHM_MIN_BATCH_BYTES, or 131072]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = numbers::bytes)]
     shm_min_batch_bytes: Option<u64>,
 
     /// Limit the memory that clients can make this process hold [default: a quarter of the available memory]
-    #[arg(long, value_name = "BYTES", env = "VGI_RPC_MEMORY_BUDGET")]
+    #[arg(long, value_name = "BYTES", env = "VGI_RPC_MEMORY_BUDGET", value_parser = numbers::positive_bytes::<NonZeroUsize>)]
     memory_budget: Option<NonZeroUsize>,
 
     /// Refuse record batches that are larger than this after decompression
@@ -102,7 +103,7 @@ pub(crate) struct Flags {
         long,
         value_name = "BYTES",
         env = "VGI_RPC_MAX_MESSAGE_BYTES",
-        value_parser = clap::value_parser!(u64).range(1..),
+        value_parser = numbers::nonzero_bytes,
         default_value_t = Limits::default().max_body_bytes
     )]
     max_message_bytes: u64,
@@ -156,11 +157,11 @@ pub(crate) struct ConnectionFlags {
     /// Limit the number of connections served at a time, 0 for no limit; further clients wait
     ///
     /// Each connection needs a descriptor, and processes are commonly limited to 1024.
-    #[arg(long, value_name = "N", env = "VGI_RPC_MAX_CONNECTIONS", default_value_t = 1024)]
+    #[arg(long, value_name = "N", env = "VGI_RPC_MAX_CONNECTIONS", default_value_t = 1024, value_parser = numbers::count::<usize>)]
     pub(crate) max_connections: usize,
 
     /// Limit the number of threads that run handlers [default: 1024 on sockets, 64 for HTTP]
-    #[arg(long, value_name = "N", env = "VGI_RPC_THREADS")]
+    #[arg(long, value_name = "N", env = "VGI_RPC_THREADS", value_parser = numbers::positive_count::<NonZeroUsize>)]
     threads: Option<NonZeroUsize>,
 
     /// Give calls and open streams this long to end after SIGTERM or SIGINT, 0 to end at once; a second signal ends at once

@@ -131,6 +131,19 @@ fn a_turn_may_fail_at_the_first_request_and_later() {
 }
 
 #[test]
+fn a_turn_without_a_batch_fails_with_what_the_handler_can_do() {
+    let error = main().send(init_until("count_until", 0, "silence")).error();
+    assert_eq!(
+        error.message(),
+        "RuntimeError: expected one data batch per turn, got none: emit a batch or call `finish`"
+    );
+    let server = main();
+    let tokens = Tokens::of(&server.send(init_until("scale_until", 0, "silence")));
+    let error = server.send(turn("scale_until", value(1.0), &tokens)).error();
+    assert_eq!(error.message(), "RuntimeError: expected one data batch per turn, got none: emit a batch");
+}
+
+#[test]
 fn two_batches_in_a_turn_are_the_handlers_failure() {
     let answered = main().send(init_until("count_until", 0, "two batches"));
     assert!(answered.is_marked() && answered.cursor().is_none(), "{:?}", answered.told());

@@ -67,8 +67,8 @@ fn a_url() {
 fn what_cannot_be_connected_to_is_named() {
     let error = |address: &str| connect(address).map(drop).unwrap_err();
     let program = error("cmd:'/no/such program' --flag");
-    assert!(matches!(&program, ConnectError::Io(error) if error.kind() == std::io::ErrorKind::NotFound));
-    assert!(program.to_string().contains("/no/such program: "), "{program}");
+    assert!(matches!(&program, ConnectError::Start(error) if error.kind() == std::io::ErrorKind::NotFound));
+    assert!(program.to_string().starts_with("cannot start the worker: /no/such program: "), "{program}");
     for line in ["cmd:", "cmd:'open"] {
         assert!(matches!(error(line), ConnectError::Command), "{line}");
     }

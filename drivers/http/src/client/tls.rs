@@ -6,7 +6,7 @@ use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::sync::LazyLock;
-use vgi_rpc_tls::{ClientTls, TlsConfigError};
+use vgi_rpc_tls::{ClientTls, TlsConfigError, explain_handshake_error};
 use vgi_rpc_transfer::TimedSocket;
 
 pub(crate) type TlsStream = StreamOwned<ClientConnection, TimedSocket>;
@@ -39,7 +39,8 @@ pub(crate) fn handshake(
     let mut stream = StreamOwned::new(connection, TimedSocket::new(socket));
     limit(&mut stream, &deadline)?;
     while stream.conn.is_handshaking() {
-        stream.conn.complete_io(&mut stream.sock).map_err(|error| timed_out(error, "agreeing on TLS"))?;
+        let result = stream.conn.complete_io(&mut stream.sock);
+        result.map_err(|error| timed_out(explain_handshake_error(error), "agreeing on TLS"))?;
     }
     Ok(stream)
 }

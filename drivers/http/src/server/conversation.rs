@@ -10,7 +10,7 @@ use crate::http1::{self, BodyKind, Limits, Outbox};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE, EXPECT};
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
@@ -159,7 +159,7 @@ impl Conversation {
 
     fn head(&mut self, head: Parts, body: BodyKind) {
         if !self.shared.hosts.allows(&head.headers) {
-            return self.respond(misdirected());
+            return self.respond(misdirected(&head.headers));
         }
         if let Some(response) = self.shared.route.as_ref().and_then(|route| route(&head)) {
             return self.respond(response.map(|body| vec![body]));
@@ -285,9 +285,13 @@ impl Conversation {
 }
 
 /// The response to a request whose host the server does not serve.
-fn misdirected() -> Response<Vec<Bytes>> {
-    let text = "expected Host to name a host that this server serves, got another: operators can add it to AllowedHosts\n";
-    let mut response = Response::new(vec![Bytes::from_static(text.as_bytes())]);
+fn misdirected(headers: &HeaderMap) -> Response<Vec<Bytes>> {
+    let host = HostCheck::named(headers).map_or_else(|| "another".to_owned(), |host| format!("{host:?}"));
+    let text = format!(
+        "expected Host to name a host that this server serves, got {host}: its operator can add it to the allowed hosts \
+         (--allowed-hosts of a worker, AllowedHosts in Rust)\n"
+    );
+    let mut response = Response::new(vec![Bytes::from(text)]);
     *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

@@ -11,6 +11,9 @@ use http::uri::Authority;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use vgi_rpc_reactor::Address;
 
+/// The maximum length of a host name.
+const MAX_NAME: usize = 253;
+
 /// Which hosts a request may name. Ports and the case of names do not matter.
 ///
 /// A request without a host is accepted: HTTP/1.1 requires a `Host`, which may be empty, HTTP/1.0 does not, and every browser
@@ -107,12 +110,40 @@ impl HostCheck {
             Some(host) => Host::parse(host).is_some_and(|(host, _)| hosts.contains(&host)),
         }
     }
+
+    /// Returns the host that a request names, as it is listed, if it may be the name of one.
+    pub(super) fn named(headers: &HeaderMap) -> Option<String> {
+        match Host::parse(headers.get(HOST)?.as_bytes())?.0 {
+            Host::Address(IpAddr::V6(address)) => Some(format!("[{address}]")),
+            Host::Address(address) => Some(address.to_string()),
+            Host::Name(name) => {
+                let is_plain = |letter: u8| letter.is_ascii_alphanumeric() || b"-._".contains(&letter);
+                (name.len() <= MAX_NAME && name.bytes().all(is_plain)).then_some(name)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
+
+    #[test]
+    fn a_host_is_named_as_it_is_listed() {
+        let long = "a".repeat(254);
+        for (host, named) in [
+            ("Example.ORG.:80", Some("example.org")),
+            ("127.0.0.1:1", Some("127.0.0.1")),
+            ("[2001:db8:0::1]:1", Some("[2001:db8::1]")),
+            ("a~b", None),
+            (&long, None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_str(host).unwrap())]);
+            assert_eq!(HostCheck::named(&headers).as_deref(), named, "{host}");
+        }
+    }
 
     fn check(allowed: &AllowedHosts, bound: &str, is_open: bool) -> HostCheck {
         HostCheck::new(allowed, &Address::Tcp(bound.parse().unwrap()), is_open).unwrap()

@@ -89,6 +89,7 @@ impl PageServer {
         let mut options = Options::default();
         (options.threads, options.max_connections) = (1, CONNECTIONS);
         options.give_way = GiveWay::Idle;
+        options.serves = Some("page");
         // A slow connection is closed early to make room.
         let limit = Timeout::new(Duration::from_secs(10), Duration::from_secs(30));
         (options.timeouts.output, options.timeouts.body) = (limit, limit);

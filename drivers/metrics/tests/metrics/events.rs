@@ -3,6 +3,7 @@
 use crate::server::{call, run, until};
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::time::Duration;
 use vgi_rpc_metrics::Metrics;
 
 #[path = "../../../../tests/events/kept.rs"]
@@ -44,6 +45,15 @@ fn a_server_tells_where_it_listens_whom_it_refuses_and_how_it_ends() {
     assert!(told(&["WARN vgi_rpc_reactor", "closed to make room"]));
     assert_eq!(metrics.snapshot().servers[0].1.gave_way, 1);
     let _ = silent.write_all(b"late");
+    running.drain();
+
+    // A request that does not arrive whole.
+    let running = run(&metrics, |server| server.message_timeout(Some(Duration::from_millis(100))));
+    let mut stalled = TcpStream::connect(&running.address).unwrap();
+    stalled.write_all(&[0xff; 4]).unwrap();
+    until("it is told that a timeout has passed, and which", || {
+        told(&["DEBUG vgi_rpc_reactor", "closed: a timeout has passed", "connection=", "timeout=\"body\""])
+    });
     running.drain();
 }
 

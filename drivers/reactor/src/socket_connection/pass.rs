@@ -134,7 +134,7 @@ impl<M: Machine> SocketConnection<M> {
             // There may have been progress since the timeout seemed to pass.
             let due = shared.options.timeouts.of(wait).due(progress, began);
             if due.is_some_and(|due| due <= shared.now()) {
-                events::timed_out(&shared.tallies.timed_out);
+                events::timed_out(&shared.tallies.timed_out, self.token.0, wait);
                 if let Some(end) = Self::give_up(driven, wait, Expiry::Timeout) {
                     return Some(end);
                 }

@@ -281,6 +281,14 @@ fn a_tls_client_of_a_plain_server_fails() {
     link.client.read_tls(&mut reply).unwrap();
     let error = link.client.process_new_packets().unwrap_err();
     assert_eq!(error, Error::InvalidMessage(InvalidMessage::InvalidContentType));
+    let explained = |error: Error| {
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+        vgi_rpc_tls::explain_handshake_error(error).to_string()
+    };
+    let text = explained(error);
+    assert!(text.starts_with("the server does not seem to speak TLS: "), "{text}");
+    let other = Error::InvalidMessage(InvalidMessage::InvalidEmptyPayload);
+    assert_eq!(explained(other.clone()), other.to_string());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The flags of the access log. Access-log specification, sections 5b to 5d.
 
+use super::numbers;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args};
 use std::env;
@@ -32,7 +33,8 @@ pub(crate) struct AccessLogFlags {
         long,
         value_name = "BYTES",
         env = "VGI_RPC_ACCESS_LOG_MAX_BYTES",
-        default_value = other("MAX_BYTES", "0")
+        default_value = other("MAX_BYTES", "0"),
+        value_parser = numbers::bytes
     )]
     access_log_max_bytes: u64,
 
@@ -52,7 +54,8 @@ pub(crate) struct AccessLogFlags {
         long,
         value_name = "N",
         env = "VGI_RPC_ACCESS_LOG_BACKUP_COUNT",
-        default_value = other("BACKUP_COUNT", "5")
+        default_value = other("BACKUP_COUNT", "5"),
+        value_parser = numbers::count::<u32>
     )]
     access_log_backup_count: u32,
 
@@ -61,7 +64,8 @@ pub(crate) struct AccessLogFlags {
         long,
         value_name = "BYTES",
         env = "VGI_RPC_ACCESS_LOG_MAX_RECORD_BYTES",
-        default_value = other("MAX_RECORD_BYTES", "1048576")
+        default_value = other("MAX_RECORD_BYTES", "1048576"),
+        value_parser = numbers::positive_bytes::<NonZeroUsize>
     )]
     access_log_max_record_bytes: NonZeroUsize,
 
@@ -84,7 +88,8 @@ pub(crate) struct AccessLogFlags {
         long,
         value_name = "N",
         env = "VGI_RPC_ACCESS_LOG_QUEUE_SIZE",
-        default_value = other("QUEUE_SIZE", "10000")
+        default_value = other("QUEUE_SIZE", "10000"),
+        value_parser = numbers::positive_count::<NonZeroUsize>
     )]
     access_log_queue_size: NonZeroUsize,
 }

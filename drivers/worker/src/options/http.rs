@@ -1,5 +1,6 @@
 //! The flags of HTTP.
 
+use super::numbers;
 use super::values::host_and_port;
 use clap::Args;
 use std::convert::Infallible;
@@ -18,7 +19,7 @@ pub(crate) struct HttpFlags {
     host: String,
 
     /// Listen on this port, 0 for one that the system chooses
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    #[arg(long, value_name = "PORT", default_value_t = 0, value_parser = numbers::port)]
     port: u16,
 
     /// Serve below this path
@@ -35,7 +36,7 @@ pub(crate) struct HttpFlags {
     cors_origin: Vec<String>,
 
     /// Limit the size of request bodies [default: 268435456, not advertised to clients]
-    #[arg(long, value_name = "BYTES", env = "VGI_RPC_MAX_REQUEST_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "VGI_RPC_MAX_REQUEST_BYTES", value_parser = numbers::positive_bytes::<NonZeroU64>)]
     pub(crate) max_request_bytes: Option<NonZeroU64>,
 
     /// Limit the size of responses, 0 for no limit
@@ -44,12 +45,13 @@ pub(crate) struct HttpFlags {
         long,
         alias = "max-stream-response-bytes",
         value_name = "BYTES",
-        env = "VGI_RPC_MAX_RESPONSE_BYTES"
+        env = "VGI_RPC_MAX_RESPONSE_BYTES",
+        value_parser = numbers::bytes
     )]
     max_response_bytes: Option<u64>,
 
     /// Limit the bytes that one response puts into external storage, 0 for no limit
-    #[arg(long, value_name = "BYTES", env = "VGI_RPC_MAX_EXTERNALIZED_RESPONSE_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "VGI_RPC_MAX_EXTERNALIZED_RESPONSE_BYTES", value_parser = numbers::bytes)]
     max_externalized_response_bytes: Option<u64>,
 
     /// Do not compress responses

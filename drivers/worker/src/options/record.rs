@@ -1,5 +1,6 @@
 //! The flags of the recorder.
 
+use super::numbers;
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ pub(crate) struct RecordFlags {
         long,
         value_name = "BYTES",
         requires = "record",
-        default_value_t = const { NonZeroUsize::new(DEFAULT_MAX_BYTES).unwrap() }
+        default_value_t = const { NonZeroUsize::new(DEFAULT_MAX_BYTES).unwrap() },
+        value_parser = numbers::positive_bytes::<NonZeroUsize>
     )]
     record_max_bytes: NonZeroUsize,
 
@@ -30,7 +32,8 @@ pub(crate) struct RecordFlags {
         long,
         value_name = "N",
         requires = "record",
-        default_value_t = const { NonZeroUsize::new(DEFAULT_MAX_CAPTURES).unwrap() }
+        default_value_t = const { NonZeroUsize::new(DEFAULT_MAX_CAPTURES).unwrap() },
+        value_parser = numbers::positive_count::<NonZeroUsize>
     )]
     record_max_captures: NonZeroUsize,
 

@@ -1,5 +1,6 @@
 //! The flags of external storage.
 
+use super::numbers;
 use crate::storage::{Effects, StorageSettings, StorageUrl};
 use clap::builder::{BoolishValueParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -38,7 +39,8 @@ pub(crate) struct StorageFlags {
         long,
         value_name = "BYTES",
         env = "VGI_RPC_STORAGE_THRESHOLD",
-        default_value_t = const { NonZeroU64::new(1 << 20).unwrap() }
+        default_value_t = const { NonZeroU64::new(1 << 20).unwrap() },
+        value_parser = numbers::positive_bytes::<NonZeroU64>
     )]
     storage_threshold: NonZeroU64,
 
@@ -47,12 +49,17 @@ pub(crate) struct StorageFlags {
     storage_compression: Compression,
 
     /// Let the URLs of objects be used for this long
-    #[arg(long, value_name = "SECONDS", env = "VGI_RPC_STORAGE_URL_EXPIRY", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    #[arg(long, value_name = "SECONDS", env = "VGI_RPC_STORAGE_URL_EXPIRY", default_value_t = 3600, value_parser = url_expiry)]
     storage_url_expiry: u64,
 
     /// Name objects by their content, so that equal outputs are stored only once
     #[arg(long, env = "VGI_RPC_STORAGE_BY_CONTENT", value_parser = BoolishValueParser::new())]
     storage_by_content: bool,
+}
+
+fn url_expiry(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=604_800).contains(seconds));
+    seconds.ok_or_else(|| "expected a whole number of seconds, from 1 to 604800".to_owned())
 }
 
 /// The value of `--storage`. The variable's value may be empty, which counts as not set.

@@ -63,7 +63,10 @@ pub fn environment() {
         .unwrap();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("got one on stdout, which carries the protocol"), "{said}");
+    assert!(
+        said.contains("the access log cannot be written to stdout, which carries the protocol"),
+        "{said}"
+    );
 }
 
 #[cfg(feature = "unix")]

@@ -73,7 +73,17 @@ pub fn events() {
         let line = format!(" INFO  vgi_rpc_reactor: listening address=TCP:{address}");
         let time = said.lines().find_map(|said| said.strip_suffix(&line));
         assert_eq!(time.is_some(), shows, "{flags:?}: {said}");
+        assert!(!said.contains("serves="), "{said}");
         // RFC 3339 with milliseconds.
         assert!(time.is_none_or(|time| time.len() == 24 && time.ends_with('Z')), "{said}");
     }
+    let mut command = process("greeter", &["--tcp", "0", "--metrics", "0", "--log-level", "info"]);
+    command.stderr(Stdio::piped());
+    let worker = Listening::run(command);
+    worker.place("TCP:");
+    let said = worker.stderr();
+    let listening: Vec<_> =
+        said.lines().filter(|line| line.contains("vgi_rpc_reactor: listening ")).collect();
+    let pages = listening.iter().filter(|line| line.contains(" serves=")).count();
+    assert_eq!((listening.len(), pages), (2, 1), "{said}");
 }

@@ -21,7 +21,17 @@ pub fn command_line() {
     assert_refused(&["--no-such-flag"], 2, &["--no-such-flag", "Usage: "]);
     assert_refused(&["left over"], 2, &["left over"]);
     assert_refused(&["--server-id", ""], 2, &["--server-id"]);
-    assert_refused(&["--memory-budget", "0"], 2, &["--memory-budget"]);
+    for bytes in ["0", "1G", "-1", ""] {
+        let says = "expected a number of bytes without a unit, such as 1073741824, and at least 1";
+        for flag in ["--memory-budget", "--max-message-bytes", "--access-log-max-record-bytes"] {
+            assert_refused(&[&format!("{flag}={bytes}")], 2, &[flag, says]);
+        }
+    }
+    assert_refused(
+        &["--shm-min-batch-bytes=1G"],
+        2,
+        &["--shm-min-batch-bytes", "expected a number of bytes"],
+    );
     assert_refused(&["--access-log-max-record-bytes", "0"], 2, &["--access-log-max-record-bytes"]);
     for rate in ["-0.1", "1.5", "100", "NaN"] {
         assert_refused(&["--access-log-sample", rate], 2, &["--access-log-sample", "0.0 to 1.0"]);
@@ -38,6 +48,9 @@ pub fn command_line() {
     assert_refused(&["--log-level", "loud"], 2, &["--log-level", "trace"]);
     #[cfg(feature = "http")]
     {
+        assert_refused(&["--http", "abc"], 2, &["--http", "expected a port of at most 65535"]);
+        assert_refused(&["--http", "--port=65536"], 2, &["--port", "expected a port of at most 65535"]);
+        assert_refused(&["--http", "--threads=0"], 2, &["--threads", "expected a whole number, at least 1"]);
         assert_refused(&["--metrics", "here"], 2, &["--metrics", "[HOST:]PORT"]);
         assert_refused(&["--http", "--metrics-open"], 2, &["--metrics-path"]);
         for flags in
@@ -56,7 +69,8 @@ pub fn command_line() {
         }
         for time in ["-1", "soon", "1e300"] {
             for flag in ["--idle-timeout", "--drain-timeout"] {
-                assert_refused(&[&format!("{flag}={time}")], 2, &[flag]);
+                let says = "expected a number of seconds, at least 0";
+                assert_refused(&[&format!("{flag}={time}")], 2, &[flag, says]);
             }
         }
     }

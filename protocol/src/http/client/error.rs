@@ -69,7 +69,8 @@ impl From<ConnectionError> for ResponseError {
     }
 }
 
-/// A response that does not come from a vgi-rpc server, or not from the part that serves calls.
+/// A response that does not come from a vgi-rpc server, or not from the part that serves calls. Its text quotes the body, unless
+/// that is an HTML page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForeignResponse {
@@ -90,10 +91,33 @@ impl fmt::Display for ForeignResponse {
             Some(content_type) => write!(f, " with content type {content_type:?}")?,
             None => f.write_str(" without a content type")?,
         }
-        if !self.body.is_empty() {
+        if !self.body.is_empty() && !self.is_html() {
             write!(f, ": {:?}", self.body)?;
         }
+        if self.status == StatusCode::NOT_FOUND {
+            f.write_str(
+                "; check the path of the URL, which must be the prefix below which the server serves calls",
+            )?;
+        }
         Ok(())
+    }
+}
+
+impl ForeignResponse {
+    /// Whether the body is a page for browsers, whose first characters are usually markup and styles.
+    fn is_html(&self) -> bool {
+        let media_type = self.content_type.as_deref().and_then(|value| value.split(';').next());
+        match media_type.map(str::trim) {
+            Some(name) => {
+                ["text/html", "application/xhtml+xml"].iter().any(|html| name.eq_ignore_ascii_case(html))
+            }
+            None => {
+                let begins = |tag: &str| {
+                    self.body.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag))
+                };
+                begins("<!doctype html") || begins("<html")
+            }
+        }
     }
 }
 

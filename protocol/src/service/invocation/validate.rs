@@ -77,7 +77,9 @@ fn mismatch(method: &MethodInfo, got: &Schema) -> RpcError {
         let differing = fields.enumerate().find(|(_, (got, declared))| !same_field(got, declared, true));
         match differing {
             Some((index, (got, declared))) => REFUSAL.format(format_args!(
-                "{name}() expected parameter {index} to be {}, got {}",
+                "{name}() expected parameter {} of {} to be {}, got {}",
+                index + 1,
+                declared_names.len(),
                 Described(declared),
                 Described(got)
             )),
@@ -162,6 +164,19 @@ mod tests {
             let nullable = RecordBatch::try_from_iter_with_nullable([("value", null, true)]).unwrap();
             assert!(validate(optional.info(), nullable).is_ok());
         }
+    }
+
+    #[test]
+    fn a_parameter_of_another_type_or_place_is_described_and_counted_from_one() {
+        let params = ["x", "y"].map(|name| Field::new(name, DataType::Int64, false));
+        let string: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
+        let text = refusal(&method(params.to_vec()), row(vec![("x", string), ("y", number(2))]));
+        let expected = "call() expected parameter 1 of 2 to be \"x\" of type Int64 (not nullable), got \"x\" of type Utf8 ";
+        assert!(text.starts_with(expected), "{text}");
+        let nullable =
+            RecordBatch::try_from_iter_with_nullable([("x", number(1), false), ("y", number(2), true)]);
+        let text = refusal(&method(params.to_vec()), nullable.unwrap());
+        assert!(text.contains("parameter 2 of 2 to be \"y\""), "{text}");
     }
 
     #[test]

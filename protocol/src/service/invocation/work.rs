@@ -285,12 +285,18 @@ fn turn(
         (Err(error), _) => Outcome::Failed { error },
         (Ok(()), data) if finished => Outcome::Finished { schema: stream.output.clone(), data },
         (Ok(()), Some(data)) => Outcome::Emitted { stream, data },
-        (Ok(()), None) => {
-            let error = RpcError::runtime_error("expected one data batch per turn, got none");
-            Outcome::Failed { error }
-        }
+        (Ok(()), None) => Outcome::Failed { error: RpcError::runtime_error(no_batch(may_finish)) },
     };
     WorkResult { outcome, context }
+}
+
+/// Returns the error text for a turn without a batch.
+const fn no_batch(may_finish: bool) -> &'static str {
+    if may_finish {
+        "expected one data batch per turn, got none: emit a batch or call `finish`"
+    } else {
+        "expected one data batch per turn, got none: emit a batch"
+    }
 }
 
 /// Removes the keys that belong to the transport from an input's metadata.

@@ -67,6 +67,39 @@ fn pages_of_others_are_told_with_status_and_beginning() {
 }
 
 #[test]
+fn pages_for_browsers_are_not_quoted_and_a_wrong_path_is_pointed_out() {
+    let mut pair = pair();
+    let page = b"<!DOCTYPE html><style>body { margin: 0 }</style>";
+    let cases: [(u16, Option<&'static str>, &'static [u8], &str); 5] = [
+        (
+            404,
+            Some("Text/HTML; charset=utf-8"),
+            page,
+            " with content type \"Text/HTML; charset=utf-8\"; check the path",
+        ),
+        (
+            404,
+            Some("text/plain"),
+            b"no such page",
+            " with content type \"text/plain\": \"no such page\"; check the path",
+        ),
+        (502, Some("application/xhtml+xml"), page, "\"application/xhtml+xml\""),
+        (502, None, page, " without a content type"),
+        (502, None, b"<htm", " without a content type: \"<htm\""),
+    ];
+    for (status, content_type, body, says) in cases {
+        pair.between = Box::new(move |_, _| foreign(status, content_type, body));
+        let error = pair.try_call("echo", UNARY, &params()).unwrap_err().to_string();
+        assert!(error.contains(says) && !error.contains("margin"), "{error}");
+        assert_eq!(
+            (error.contains("; check"), error.ends_with(says)),
+            (status == 404, status != 404),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_body_that_is_cut_or_goes_on_is_refused_whole() {
     let mut whole = pair();
     let mut bodies: Vec<Bytes> = Vec::new();

@@ -351,7 +351,15 @@ fn a_host_that_is_not_the_servers_is_misdirected_before_anything_runs() {
         request.extend_from_slice(&call.body);
         let answer = running.connect().call(request);
         assert_eq!(answer.status, 421, "{path}");
-        assert!(!String::from_utf8_lossy(&answer.body).contains("evil"));
+        let body = String::from_utf8_lossy(&answer.body);
+        assert!(body.contains("got \"evil.example\": ") && body.contains("--allowed-hosts"), "{body}");
+    }
+    for (host, named) in
+        [("[2001:db8:0::1]:80", "got \"[2001:db8::1]\": "), (&"a".repeat(300), "got another: ")]
+    {
+        let answer = running.connect().call(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let body = String::from_utf8_lossy(&answer.body);
+        assert!(answer.status == 421 && body.contains(named), "{host}: {body}");
     }
     assert_eq!(calls.made(), 0);
 }
