@@ -87,7 +87,7 @@ impl AccessLog {
         // A panic while the lock was held leaves the file usable.
         let lock = || inner.state.lock().unwrap_or_else(PoisonError::into_inner);
         // The line is formatted without the lock, since the application redacts it: this may take long, or write a record
-        // itself. Records dropped so far are counted in this line or, if there is none, in a later one.
+        // itself. This line reports the records dropped so far; if it is left out, a later line does.
         let told = std::mem::take(&mut lock().dropped);
         let line = inner.format.line(record, now, told);
         let mut state = lock();

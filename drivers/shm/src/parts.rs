@@ -11,8 +11,9 @@ const PART_BYTES: usize = 1 << 20;
 /// The minimum size of a copy that takes long enough to be worth starting a thread.
 const LARGE_BYTES: usize = 4 << 20;
 
-/// The threads that help with copies, and their maximum number: together with the callers, one for each processor.
+/// The number of threads that help with copies.
 static HELPERS: AtomicUsize = AtomicUsize::new(0);
+/// The maximum of [`HELPERS`]: together with the callers, one thread for each processor.
 static MAX_HELPERS: LazyLock<usize> =
     LazyLock::new(|| thread::available_parallelism().map_or(0, |count| count.get() / 2));
 

@@ -166,7 +166,7 @@ impl Conversation {
         }
         match body {
             BodyKind::None => self.begin(head, Some(Bytes::new())),
-            // A client that expects `100 Continue` is told to continue only if its body is needed.
+            // A client that expects `100 Continue` is sent it only if its body is needed.
             BodyKind::Length(length) if length <= SMALL_BODY && !head.headers.contains_key(EXPECT) => {
                 self.request = Request::Head(head);
                 self.read_body(SMALL_BODY);

@@ -143,7 +143,7 @@ impl ServerCodec {
     /// Requests the body of the request whose head was delivered, of at most `max_bytes`.
     ///
     /// [`Event::Body`] follows, or [`Event::BodyTooLarge`], at once if the client has announced more. A client that waits for
-    /// `100 Continue` is told to continue.
+    /// `100 Continue` is sent it.
     pub fn read_body(&mut self, max_bytes: u64) -> Result<(), CommandError> {
         let (State::Deciding, Unread::Whole(kind)) = (&self.state, self.unread) else {
             return Err(CommandError::NoBodyToRead);
@@ -219,8 +219,8 @@ impl ServerCodec {
         self.respond(response)
     }
 
-    /// Accepts no further request. The connection closes after the response to the request that has begun to arrive or, if there
-    /// is none, when it is polled next.
+    /// Accepts no further request. If a request has begun to arrive, the connection closes after the response to it; otherwise it
+    /// closes at the next poll.
     pub fn close_after_response(&mut self) {
         self.is_last = true;
         if matches!(self.state, State::Discarding(_)) {
@@ -238,7 +238,7 @@ impl ServerCodec {
     fn to_discard(&self) -> Option<u64> {
         match self.unread {
             Unread::Nothing | Unread::Whole(BodyKind::None) => Some(0),
-            // A client that was not told to continue may send the body or omit it.
+            // A client that was not sent `100 Continue` may send the body or omit it.
             Unread::Whole(BodyKind::Length(length)) if !self.exchange.expects_continue => {
                 (length <= self.limits.max_discarded_bytes).then_some(length)
             }
